@@ -1,0 +1,114 @@
+"""Database URLs and engines.
+
+Two kinds of URL: ``sqlite:///relative.db`` or ``sqlite:////absolute.db``, and ``postgresql://…``. The engine serves
+queries and chunked reads; on SQLite its connections cannot write, because every write goes through the lane.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from byjy_events.errors import ByjyError
+
+SQLITE_PRAGMAS = (
+    "PRAGMA busy_timeout = 10000",
+    "PRAGMA page_size = 8192",  # has effect on a new file only
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA recursive_triggers = ON",  # else INSERT OR REPLACE would pass the DELETE trigger by
+    "PRAGMA wal_autocheckpoint = 0",  # checkpoints are made under the turnstile only
+)
+"""What every connection to SQLite starts with, whoever opens it."""
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+
+
+class InvalidDatabaseUrl(ByjyError):
+    """The URL names no database that byjy-events can work with.
+
+    Attributes:
+        url: what was given, without a password.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url = url
+        self.reason = reason
+        super().__init__(f"database URL {url!r}: {reason}")
+
+
+def parse_url(url: str | sa.URL) -> sa.URL:
+    """The URL with the asynchronous driver that we use.
+
+    Raises:
+        InvalidDatabaseUrl: not a URL, another database, or SQLite in memory, which cannot be shared by connections.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise InvalidDatabaseUrl(str(url), "not a URL; try sqlite:///byjy.db or postgresql://host/name") from None
+    backend = parsed.drivername.partition("+")[0]
+    if backend not in _DRIVERS:
+        raise InvalidDatabaseUrl(display(parsed), f"{backend} is not supported; sqlite and postgresql are")
+    if backend == "sqlite" and (not parsed.database or ":memory:" in parsed.database):
+        raise InvalidDatabaseUrl(display(parsed), "SQLite needs a file")
+    return parsed.set(drivername=_DRIVERS[backend])
+
+
+def display(url: sa.URL) -> str:
+    """The URL as a user would write it, without password and driver."""
+    plain = url.set(drivername=url.drivername.partition("+")[0])
+    return plain.render_as_string(hide_password=True)
+
+
+def is_sqlite(url: sa.URL) -> bool:
+    """Whether the URL names a SQLite file."""
+    return url.drivername.startswith("sqlite")
+
+
+def sqlite_path(url: sa.URL) -> Path:
+    """The file of a SQLite URL, with links resolved: two names of one file share one pair of lock files."""
+    assert url.database is not None  # parse_url saw to it
+    return Path(os.path.realpath(url.database))
+
+
+def create_sqlite_file(path: Path) -> None:
+    """Make sure the file is there, readable and writable by its owner only.
+
+    Raises:
+        InvalidDatabaseUrl: the folder is missing, or the file cannot be written.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise InvalidDatabaseUrl(f"sqlite:///{path}", error.strerror or str(error)) from None
+
+
+def open_engine(url: sa.URL, *, writable: bool = False) -> AsyncEngine:
+    """An engine with our settings on every connection.
+
+    Args:
+        writable: on SQLite, whether its connections may write: migrations do, nothing else does.
+    """
+    if not is_sqlite(url):
+        settings = {"application_name": "byjy-events", "idle_in_transaction_session_timeout": "60000"}
+        return create_async_engine(url, pool_pre_ping=True, connect_args={"server_settings": settings})
+    engine = create_async_engine(url)
+
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not open transactions of its own
+        cursor = connection.cursor()
+        for pragma in (*SQLITE_PRAGMAS, *(() if writable else ("PRAGMA query_only = ON",))):
+            cursor.execute(pragma)
+        cursor.close()
+
+    @sa.event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writable else "BEGIN")
+
+    return engine

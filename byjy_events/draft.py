@@ -1,0 +1,112 @@
+"""From what a caller hands to ``append`` to what the writer stores: checked, encoded, identified, hashed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from byjy_events.codec import encode
+from byjy_events.errors import InvalidAppend
+from byjy_events.event import Event, Fact
+from byjy_events.identifiers import new_event_id_bytes
+from byjy_events.leaf import content_hash
+from byjy_events.plan import Draft, Part, StreamKey
+from byjy_events.recorded import Entry, Write
+from byjy_events.stream import ANY
+
+EVENTS_LIMIT = 10_000
+"""Events that one append may hold."""
+
+_INT64 = 2**63
+
+
+def drafted(
+    writes: Sequence[Write], actor: str, correlation_id: UUID | None, causation_id: UUID | None
+) -> list[Part]:
+    """The parts of one append.
+
+    Raises:
+        InvalidAppend: the call makes no sense as a whole.
+        InvalidEvent: an event does not say what its type promises.
+    """
+    _check_call(writes, actor)
+    correlation = _uuid_bytes("correlation_id", correlation_id)
+    causation = _uuid_bytes("causation_id", causation_id)
+    now = time.time_ns()
+    parts = []
+    for write in writes:
+        _check_write(write)
+        stream = (write.stream.category, write.stream.id.bytes)
+        drafts = [draft(event, stream, actor, correlation, causation, now) for event in write.events]
+        parts.append(Part(stream, write.expected, drafts))
+    return parts
+
+
+def draft(
+    item: Event | Entry, stream: StreamKey, actor: str, correlation: bytes | None, causation: bytes | None, now: int
+) -> Draft:
+    """One event, ready to be placed."""
+    entry = item if type(item) is Entry else Entry(item)  # type: ignore[arg-type]
+    event = entry.event
+    if not isinstance(event, Event):
+        raise InvalidAppend("events", f"expected events, got {type(event).__name__}")
+    payload, seen = encode(event)
+    event_id, fresh = _identified(entry)
+    occurred_at = _instant("occurred_at", entry.occurred_at)
+    received_at = now if entry.received_at is None else _instant("received_at", entry.received_at)
+    assert received_at is not None
+    name, version = type(event).__name__, type(event).schema_version
+    content = content_hash(
+        event_id, stream[0], stream[1], name, version, payload, occurred_at, received_at, actor, correlation, causation
+    )
+    return Draft(
+        event_id, name, version, payload, occurred_at, received_at, actor, correlation, causation, content, fresh, seen
+    )
+
+
+def _identified(entry: Entry) -> tuple[bytes, bool]:
+    """The event id, and whether it was made just now."""
+    if entry.event_id is not None:
+        given = _uuid_bytes("event_id", entry.event_id)
+        assert given is not None
+        return given, False
+    if isinstance(entry.event, Fact):
+        return entry.event.fact_id_bytes(), False
+    return new_event_id_bytes(), True
+
+
+def _check_call(writes: Sequence[Write], actor: str) -> None:
+    if not isinstance(actor, str) or not 0 < len(actor) <= 255 or "\x00" in actor:
+        raise InvalidAppend("actor", f"expected 1 to 255 characters without NUL, got {actor!r}")
+    if sum(len(write.events) for write in writes) == 0:
+        raise InvalidAppend("events", "nothing to append")
+    if sum(len(write.events) for write in writes) > EVENTS_LIMIT:
+        raise InvalidAppend("events", f"more than {EVENTS_LIMIT} events in one append")
+    if len({write.stream for write in writes}) != len(writes):
+        raise InvalidAppend("stream", "the same stream is named twice")
+
+
+def _check_write(write: Write) -> None:
+    category, stream_id = write.stream
+    if not isinstance(category, str) or not 0 < len(category) <= 64 or not category.isprintable():
+        raise InvalidAppend("stream", f"expected a category of 1 to 64 printable characters, got {category!r}")
+    if not isinstance(stream_id, UUID):
+        raise InvalidAppend("stream", f"expected a UUID as the stream's id, got {stream_id!r}")
+    expected = write.expected
+    if expected is not ANY and (type(expected) is not int or expected < 0):
+        raise InvalidAppend("expected", f"expected ANY, NO_STREAM or a version, got {expected!r}")
+
+
+def _uuid_bytes(argument: str, value: UUID | None) -> bytes | None:
+    if value is None:
+        return None
+    if not isinstance(value, UUID):
+        raise InvalidAppend(argument, f"expected a UUID, got {value!r}")
+    return value.bytes
+
+
+def _instant(argument: str, value: int | None) -> int | None:
+    if value is not None and (type(value) is not int or not -_INT64 <= value < _INT64):
+        raise InvalidAppend(argument, f"expected nanoseconds since 1970 as an int of 64 bits, got {value!r}")
+    return value

@@ -1,0 +1,426 @@
+"""The event log: append, read, follow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from byjy_events import codec
+from byjy_events.backend import Backend, Committed
+from byjy_events.contradiction import contradiction, contradicts
+from byjy_events.database import display, is_sqlite, parse_url
+from byjy_events.draft import drafted
+from byjy_events.errors import CorruptLog, LogClosed
+from byjy_events.event import Event
+from byjy_events.leaf import leaf_hash
+from byjy_events.migrating import ensure_schema
+from byjy_events.plan import Draft, Known, Part, Placed, StreamKey, Verdict
+from byjy_events.query import Query
+from byjy_events.recorded import Entry, Outcome, Receipt, Recorded, Stored, Write
+from byjy_events.stream import ANY, Expected, Stream
+from byjy_events.tail import Tail
+from byjy_events.writer import Writer
+
+CHUNK = 2_000
+"""Events that one read fetches: long enough that its fixed costs vanish, short enough to hold no snapshot."""
+
+_log = structlog.get_logger("byjy_events")
+
+
+class EventLog:
+    """An append-only log of events in one SQLite file or one PostgreSQL database.
+
+    Guarantees: an append that returned is durable. An append is stored whole or not at all. Positions count from 1
+    without gaps, in commit order, so whoever has seen position n has seen all before it. A fact that a venue
+    tells twice is stored once. Events are never changed or removed; the database itself refuses it.
+
+    One instance belongs to one event loop. Any number of tasks may use it, and any number of processes may open
+    the same database::
+
+        async with EventLog.open("sqlite:///trading.db") as log:
+            receipt = await log.append(order_stream(order), [OrderPlaced(...)], expected=NO_STREAM)
+    """
+
+    def __init__(self, url: sa.URL, actor: str) -> None:
+        self._url = url
+        self._actor = actor
+        self._backend: Backend | None = None
+        self._writer: Writer | None = None
+        self._tail = Tail()
+        self._watcher: asyncio.Task[None] | None = None
+        self._announcing: asyncio.Task[None] | None = None
+        self._settling: set[asyncio.Task[Receipt]] = set()
+
+    @classmethod
+    def open(cls, url: str | sa.URL, *, actor: str = "engine") -> EventLog:
+        """A log to be entered with ``async with``, or with ``await log.start()`` and ``await log.close()``.
+
+        A new, empty database gets the newest schema.
+
+        Args:
+            url: ``sqlite:///file.db`` or ``postgresql://user@host/name``.
+            actor: who appends, where an append does not say.
+
+        Raises:
+            InvalidDatabaseUrl: at once.
+            SchemaMismatch: on entering, when the database is older or newer than this program.
+        """
+        return cls(parse_url(url), actor)
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def start(self) -> Self:
+        """Open the database."""
+        backend = _backend(self._url)
+        try:
+            await ensure_schema(backend.engine, display_url=self.url)
+            await backend.start()
+            self._tail.head = await backend.head()
+        except BaseException:
+            await asyncio.shield(backend.close())
+            raise
+        self._backend = backend
+        self._writer = Writer(backend, self._publish)
+        self._writer.start()
+        return self
+
+    async def close(self) -> None:
+        """Commit what is queued, answer its callers, and close the database. Safe to call twice."""
+        backend, self._backend = self._backend, None
+        if backend is None or self._writer is None:
+            return
+        await self._writer.close()
+        self._tail.advance(self._tail.head + 1)
+        background = [task for task in (self._watcher, self._announcing) if task is not None]
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, *self._settling, return_exceptions=True)
+        await backend.close()
+
+    @property
+    def url(self) -> str:
+        """The database's URL, without password."""
+        return display(self._url)
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The SQLAlchemy engine for queries; on SQLite its connections cannot write."""
+        return self.backend.engine
+
+    @property
+    def backend(self) -> Backend:
+        """The opened database, for projections.
+
+        Raises:
+            LogClosed: it is not open.
+        """
+        if self._backend is None:
+            raise LogClosed
+        return self._backend
+
+    # --- append ---------------------------------------------------------------------------------------
+
+    async def append(
+        self,
+        stream: Stream,
+        events: Sequence[Event | Entry],
+        *,
+        expected: Expected = ANY,
+        actor: str | None = None,
+        correlation_id: UUID | None = None,
+        causation_id: UUID | None = None,
+    ) -> Receipt:
+        """Append events to one stream, all or none, and return when they are durable.
+
+        Event ids are looked at before ``expected``: if all are stored, the first receipts come back; if none is,
+        the version decides; if some are, then with ``ANY`` the others are stored, and else it is a conflict.
+        Cancelling the caller does not undo an append that was queued.
+
+        Args:
+            expected: :data:`ANY`, :data:`NO_STREAM`, or the exact version the stream is at.
+            correlation_id: what this is part of, e.g. a signal.
+            causation_id: the event that caused it.
+
+        Raises:
+            InvalidEvent, InvalidAppend, VersionConflict, EventIdReused, LogUnavailable, LogClosed: nothing stored.
+            OutcomeUnknown: the database went away in mid-commit and did not come back; repeating is safe
+                for facts, and for intents with an ``event_id`` of their own.
+        """
+        return await self.append_all(
+            [Write(stream, events, expected)], actor=actor, correlation_id=correlation_id, causation_id=causation_id
+        )
+
+    async def append_all(
+        self,
+        writes: Sequence[Write],
+        *,
+        actor: str | None = None,
+        correlation_id: UUID | None = None,
+        causation_id: UUID | None = None,
+    ) -> Receipt:
+        """Append to several streams atomically: all of it or none. See :meth:`append`."""
+        if self._writer is None or self._backend is None:
+            raise LogClosed
+        parts = drafted(writes, self._actor if actor is None else actor, correlation_id, causation_id)
+        answer = self._writer.append(parts)
+        if all(draft.fresh for part in parts for draft in part.drafts):
+            return _receipt(parts, *await answer)
+        # Telling a contradiction apart from a repetition takes reading, and keeping it takes another append.
+        # Neither may be lost because the caller was cancelled.
+        task = asyncio.ensure_future(self._settle(parts, answer))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+        return await asyncio.shield(task)
+
+    async def _settle(self, parts: Sequence[Part], answer: Awaitable[tuple[Verdict, Committed]]) -> Receipt:
+        verdict, committed = await answer
+        receipt = _receipt(parts, verdict, committed)
+        if receipt.duplicates == 0:
+            return receipt
+        return await self._compared(parts, receipt)
+
+    async def _compared(self, parts: Sequence[Part], receipt: Receipt) -> Receipt:
+        """Look at what is stored under the ids that were stored already, and keep what contradicts it."""
+        drafts = [(part.stream, draft) for part in parts for draft in part.drafts]
+        events = list(receipt.events)
+        repeated = {
+            stored.position: number for number, stored in enumerate(events) if stored.outcome is Outcome.DUPLICATE
+        }
+        async for recorded in self._read(Query(positions=tuple(repeated)), CHUNK):
+            number = repeated[recorded.position]
+            stream, draft = drafts[number]
+            if contradicts(recorded, stream, draft):
+                kept = await self._keep_contradiction(stream, recorded, draft)
+                events[number] = msgspec.structs.replace(
+                    events[number], outcome=Outcome.CONFLICTED, conflict_position=kept
+                )
+        return Receipt(tuple(events))
+
+    async def _keep_contradiction(self, stream: StreamKey, recorded: Recorded, draft: Draft) -> int:
+        assert self._writer is not None
+        parts = [Part(stream, ANY, [contradiction(stream, recorded, draft)])]
+        return _receipt(parts, *await self._writer.append(parts)).position
+
+    # --- read -----------------------------------------------------------------------------------------
+
+    async def head(self) -> int:
+        """The position of the last event; 0: the log is empty."""
+        return await self.backend.head()
+
+    async def read(
+        self,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        stream: Stream | None = None,
+        streams: Iterable[Stream] | None = None,
+        categories: Iterable[str] | None = None,
+        types: Iterable[type[Event] | str] | None = None,
+        backward: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Recorded]:
+        """The events of the log in order of position, as of the moment each chunk of them is fetched.
+
+        Ends when there is no more; :meth:`follow` goes on. No transaction is held between chunks.
+
+        Args:
+            after, upto: positions; the first is excluded, the second included.
+            stream, streams, categories, types: only these.
+            backward: from the end to the beginning.
+            limit: at most so many events.
+
+        Raises:
+            CorruptLog: a payload cannot be decoded, or an event is missing.
+        """
+        wanted = _query(after, upto, stream, streams, categories, types, backward)
+        left = limit
+        async for chunk in self._chunks(wanted, CHUNK if limit is None else max(1, min(limit, CHUNK))):
+            for recorded in chunk if left is None else chunk[:left]:
+                yield recorded
+            if left is not None and (left := left - len(chunk)) <= 0:
+                return
+
+    def read_chunks(
+        self, *, after: int = 0, upto: int | None = None, size: int = CHUNK
+    ) -> AsyncIterator[list[Recorded]]:
+        """Every event between two positions, in lists of at most ``size``: the fast way through a long log."""
+        return self._chunks(Query(after=after, upto=upto), size)
+
+    async def follow(
+        self, *, after: int = 0, categories: Iterable[str] | None = None, types: Iterable[type[Event] | str] | None = None
+    ) -> AsyncIterator[Recorded]:
+        """The events after a position, and from then on every new one as it becomes durable, from any process.
+
+        Each is yielded once, in order of position. Ends when the log is closed.
+        """
+        wanted_categories = None if categories is None else frozenset(categories)
+        wanted_types = None if types is None else frozenset(_names(types))
+        async for chunk in self.follow_chunks(after=after):
+            for recorded in chunk:
+                if wanted_categories is not None and recorded.category not in wanted_categories:
+                    continue
+                if wanted_types is not None and recorded.type not in wanted_types:
+                    continue
+                yield recorded
+
+    async def follow_chunks(self, *, after: int = 0, size: int = CHUNK) -> AsyncIterator[list[Recorded]]:
+        """Like :meth:`follow`, all events, in the batches in which they come."""
+        subscription = self._tail.subscribe()
+        self._watch()
+        position = after
+        try:
+            while self._backend is not None:
+                subscription.rearm()
+                chunk = subscription.take(position)
+                if chunk is None and position < self._tail.head:
+                    chunk = await self._chunk(Query(after=position), size)
+                if chunk:
+                    position = chunk[-1].position
+                    yield chunk
+                else:
+                    await subscription.changed()
+        finally:
+            self._tail.unsubscribe(subscription)
+
+    async def _read(self, query: Query, size: int) -> AsyncIterator[Recorded]:
+        async for chunk in self._chunks(query, size):
+            for recorded in chunk:
+                yield recorded
+
+    async def _chunks(self, query: Query, size: int) -> AsyncIterator[list[Recorded]]:
+        while chunk := await self._chunk(query, size):
+            yield chunk
+            query = query.beyond(chunk[-1].position)
+
+    async def _chunk(self, query: Query, size: int) -> list[Recorded]:
+        rows = await self.backend.fetch(query, size)
+        if query.unfiltered and not query.backward and rows:
+            _refuse_gap(query.after, rows)
+        return [_recorded(row) for row in rows]
+
+    # --- after a commit -------------------------------------------------------------------------------
+
+    def _publish(self, committed: Committed) -> None:
+        if not committed.placed:
+            return
+        if self._tail.followed:
+            self._tail.publish(_handed_over(committed))
+        else:
+            self._tail.advance(committed.first_position + len(committed.placed) - 1)
+        if self.backend.announces and self._announcing is None:
+            self._announcing = asyncio.create_task(self._announce(), name="byjy-announce")
+
+    async def _announce(self) -> None:
+        """Tell other processes, beside the append path; what is committed meanwhile goes into the next message."""
+        told = 0
+        try:
+            while told < self._tail.head and self._backend is not None:
+                told = self._tail.head
+                await self._backend.announce(told)
+        except Exception as error:  # followers elsewhere look for themselves a second later
+            _log.warning("announcement_failed", cause=str(error))
+        finally:
+            self._announcing = None
+
+    def _watch(self) -> None:
+        if self._watcher is None and self._backend is not None:
+            self._watcher = asyncio.create_task(self.backend.watch(self._tail.advance), name="byjy-watch")
+
+
+def _backend(url: sa.URL) -> Backend:
+    if is_sqlite(url):
+        from byjy_events.sqlite.backend import SqliteBackend
+
+        return SqliteBackend(url)
+    from byjy_events.postgres.backend import PostgresBackend
+
+    return PostgresBackend(url)
+
+
+def _receipt(parts: Sequence[Part], verdict: Verdict, committed: Committed) -> Receipt:
+    if verdict.error is not None:
+        raise verdict.error
+    drafts = (draft for part in parts for draft in part.drafts)
+    return Receipt(tuple(map(partial(_stored, committed), drafts, verdict.places)))
+
+
+def _stored(committed: Committed, draft: Draft, place: Placed | Known) -> Stored:
+    event_id = UUID(bytes=draft.event_id)
+    if isinstance(place, Known):
+        return Stored(event_id, *place, Outcome.DUPLICATE)
+    # The same id twice in one batch: the later one found the earlier one's place.
+    outcome = Outcome.APPENDED if place.draft is draft else Outcome.DUPLICATE
+    return Stored(
+        event_id, committed.first_position + place.index, place.stream_version, committed.recorded_at, outcome
+    )
+
+
+def _handed_over(committed: Committed) -> list[Recorded]:
+    """What a reader of the database would get, without reading it."""
+    recorded_at = committed.recorded_at
+    events = []
+    for position, (_, (category, stream_id), version, draft) in enumerate(committed.placed, committed.first_position):
+        events.append(
+            Recorded(
+                position, draft.event_id, category, stream_id, version, draft.type, draft.schema_version,
+                draft.payload, draft.occurred_at, draft.received_at, recorded_at, draft.actor,
+                draft.correlation_id, draft.causation_id,
+                leaf_hash(draft.content_hash, position, version, recorded_at), draft.event,
+            )
+        )  # fmt: skip
+    return events
+
+
+def _recorded(row: Sequence[Any]) -> Recorded:
+    try:
+        return Recorded(*row, codec.decode(row[5], row[6], row[7]))
+    except msgspec.MsgspecError as error:
+        raise CorruptLog(row[0], f"{row[5]} version {row[6]}: {error}") from error
+
+
+def _refuse_gap(after: int, rows: Sequence[Sequence[Any]]) -> None:
+    if rows[-1][0] == after + len(rows):
+        return
+    for expected, row in enumerate(rows, after + 1):
+        if row[0] != expected:
+            raise CorruptLog(expected, f"missing; the next event is at {row[0]}")
+
+
+def _query(
+    after: int,
+    upto: int | None,
+    stream: Stream | None,
+    streams: Iterable[Stream] | None,
+    categories: Iterable[str] | None,
+    types: Iterable[type[Event] | str] | None,
+    backward: bool,
+) -> Query:
+    if stream is not None:
+        streams = [stream, *(streams or ())]
+    return Query(
+        after=after,
+        upto=upto,
+        streams=None if streams is None else tuple(streams),
+        categories=None if categories is None else tuple(categories),
+        types=None if types is None else _names(types),
+        backward=backward,
+    )
+
+
+def _names(types: Iterable[type[Event] | str]) -> tuple[str, ...]:
+    return tuple(item if isinstance(item, str) else item.__name__ for item in types)

@@ -1,0 +1,208 @@
+"""Bringing a database to the schema of this program, with Alembic.
+
+One process migrates at a time, the others wait and find the work done: on SQLite behind the turnstile that
+every writer passes, on PostgreSQL behind an advisory lock. Everything that one call does is one transaction:
+it happens as a whole or not at all, after a crash too.
+
+On SQLite foreign keys are off meanwhile, from before the transaction, since inside one the switch does nothing.
+Changing a table there means to copy and to drop it, and ON DELETE CASCADE would take every child row along.
+Before the commit all references are checked instead.
+
+Alembic keeps the running migration in module globals, so within a process migrations take turns too, each
+wholly in one thread. It is imported late: it is slow to load, and a program whose schema is current never needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from byjy_events.database import (
+    SQLITE_PRAGMAS,
+    create_sqlite_file,
+    display,
+    is_sqlite,
+    open_engine,
+    parse_url,
+    sqlite_path,
+)
+from byjy_events.errors import ByjyError, NotAByjyDatabase, SchemaMismatch
+from byjy_events.schema import SCHEMA_REVISION, events
+from byjy_events.sqlite.turnstile import Turnstile
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+T = TypeVar("T")
+Database = AsyncEngine | sa.URL | str
+
+_VERSION_TABLE = "alembic_version"
+_LOCK_KEY = int.from_bytes(b"byjymigr")
+_one_at_a_time = threading.Lock()
+
+
+class BrokenReferences(ByjyError):
+    """A migration left rows that refer to nothing. It was rolled back.
+
+    Attributes:
+        rows: up to ten of them, each as (table, rowid, referred table).
+    """
+
+    def __init__(self, rows: list[tuple[str, int | None, str]]) -> None:
+        self.rows = rows
+        named = ", ".join(f"{table} row {rowid} to {referred}" for table, rowid, referred in rows)
+        super().__init__(f"the migration would break references and was rolled back: {named}")
+
+
+def migrations_folder() -> Path:
+    """Where the revisions lie: inside the installed package, or beside it in a working copy."""
+    package = Path(__file__).resolve().parent
+    installed = package / "_migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"
+
+
+async def current_revision(engine: AsyncEngine) -> str | None:
+    """The schema revision of the database; None: it has no schema, or was downgraded to none."""
+    async with engine.connect() as connection:
+        return await connection.run_sync(_revision)
+
+
+async def upgrade(database: Database, revision: str = "head") -> None:
+    """Bring the schema forward to a revision. Does nothing where it is there already.
+
+    Cancelling does not stop a migration under way. A pool whose schema changed below it keeps stale statements:
+    dispose of engines that were open before.
+
+    Raises:
+        BrokenReferences: a row refers to nothing; nothing was changed. SQLite only, PostgreSQL raises its own.
+    """
+    await asyncio.to_thread(_run_alembic, _url_of(database), "upgrade", revision)
+
+
+async def downgrade(database: Database, revision: str = "-1") -> None:
+    """Take the schema back to a revision, or by so many steps. What only newer schemas hold is lost.
+
+    Raises:
+        BrokenReferences: as in :func:`upgrade`.
+    """
+    await asyncio.to_thread(_run_alembic, _url_of(database), "downgrade", revision)
+
+
+async def ensure_schema(engine: AsyncEngine, *, display_url: str | None = None) -> None:
+    """Make sure that the database has the schema of this program: an empty database gets it.
+
+    Any number of processes may do so at once. A database that holds anything is left untouched.
+
+    Raises:
+        SchemaMismatch: its schema is older or newer.
+        NotAByjyDatabase: it holds tables, but none of ours.
+    """
+    found = await current_revision(engine)
+    if found == SCHEMA_REVISION:
+        return
+    url = display_url or display(engine.url)
+    async with engine.connect() as connection:
+        tables = await connection.run_sync(lambda sync: set(sa.inspect(sync).get_table_names()))
+    if found is None and not tables - {_VERSION_TABLE}:
+        await upgrade(engine)
+        await engine.dispose()
+    elif found is None or events.name not in tables:
+        # Another process may have created everything between the two looks.
+        if await current_revision(engine) != SCHEMA_REVISION:
+            raise NotAByjyDatabase(url, SCHEMA_REVISION)
+    else:
+        # Revisions are numbered, and so compare as text.
+        advice = "upgrade byjy-events" if found > SCHEMA_REVISION else None
+        raise SchemaMismatch(url, found, SCHEMA_REVISION, advice)
+
+
+def exclusively(url: sa.URL, work: Callable[[sa.Connection], T]) -> T:
+    """Do something to the schema in one transaction, while no other process changes the schema. Blocks.
+
+    Raises:
+        BrokenReferences: as in :func:`upgrade`.
+    """
+    with _one_at_a_time:
+        return _on_sqlite(url, work) if is_sqlite(url) else asyncio.run(_on_postgresql(url, work))
+
+
+def alembic_config(connection: sa.Connection | None = None) -> Config:
+    """Alembic's configuration without a file, for one connection."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _run_alembic(url: sa.URL, direction: str, revision: str) -> None:
+    from alembic import command
+
+    def run(connection: sa.Connection) -> None:
+        getattr(command, direction)(alembic_config(connection), revision)
+
+    exclusively(url, run)
+
+
+def _url_of(database: Database) -> sa.URL:
+    return database.url if isinstance(database, AsyncEngine) else parse_url(database)
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table(_VERSION_TABLE):
+        return None
+    revision: str | None = connection.scalar(sa.text(f"SELECT version_num FROM {_VERSION_TABLE}"))
+    return revision
+
+
+def _on_sqlite(url: sa.URL, work: Callable[[sa.Connection], T]) -> T:
+    path = sqlite_path(url)
+    create_sqlite_file(path)
+    turnstile = Turnstile(path)
+    try:
+        with turnstile, _sqlite_engine(path).connect() as connection, connection.begin():
+            result = work(connection)
+            _check_references(connection)
+            return result
+    finally:
+        turnstile.close()
+
+
+def _sqlite_engine(path: Path) -> sa.Engine:
+    engine = sa.create_engine(sa.URL.create("sqlite", database=str(path)), poolclass=sa.NullPool)
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # else the driver commits before every CREATE and DROP
+        for pragma in (*SQLITE_PRAGMAS, "PRAGMA foreign_keys = OFF"):
+            connection.execute(pragma)
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _check_references(connection: sa.Connection) -> None:
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(10)
+    if broken:
+        raise BrokenReferences([(row[0], row[1], row[2]) for row in broken])
+
+
+async def _on_postgresql(url: sa.URL, work: Callable[[sa.Connection], T]) -> T:
+    engine = open_engine(url)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
+            return await connection.run_sync(work)
+    finally:
+        await engine.dispose()

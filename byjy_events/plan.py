@@ -1,0 +1,190 @@
+"""What becomes of a batch of appends, decided as a pure function. Both databases use this one.
+
+The writer commits many callers' appends in one transaction. This module decides, in the order in which they
+came, which of them are stored, which are answered with an earlier receipt, and which are refused, so that one
+caller's conflict never touches its neighbours.
+
+The decision rests on a belief: the versions of the streams, and which event ids are stored already. On SQLite
+the belief is read under the write lock, so it is the truth. On PostgreSQL it is a guess that the server
+checks under its lock: where it is wrong the server stores nothing and tells the truth, and the batch
+is planned again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from byjy_events.errors import ByjyError, VersionConflict
+from byjy_events.event import Event
+from byjy_events.stream import ANY, Expected, Stream
+
+StreamKey = tuple[str, bytes]
+"""A stream as the writer handles it: category and the id's 16 bytes."""
+
+
+class Draft(NamedTuple):
+    """One event on its way into the log: all that the client says of it."""
+
+    event_id: bytes
+    type: str
+    schema_version: int
+    payload: bytes
+    occurred_at: int | None
+    received_at: int
+    actor: str
+    correlation_id: bytes | None
+    causation_id: bytes | None
+    content_hash: bytes
+    fresh: bool
+    """The id was made for this append, so nobody can have stored it before."""
+    event: Event
+    """As every reader will see it."""
+
+
+class Part(NamedTuple):
+    """One stream's share of an append."""
+
+    stream: StreamKey
+    expected: Expected
+    drafts: Sequence[Draft]
+
+
+class Known(NamedTuple):
+    """Where an event that is stored already lies."""
+
+    position: int
+    stream_version: int
+    recorded_at: int
+
+
+class Placed(NamedTuple):
+    """A draft with its place in the batch and in its stream."""
+
+    index: int
+    stream: StreamKey
+    stream_version: int
+    draft: Draft
+
+
+class Verdict(msgspec.Struct):
+    """What becomes of one append.
+
+    Attributes:
+        error: why it is refused; None: it is not.
+        places: for each of its events, in order, where it is: a new place in this batch, or an earlier one.
+    """
+
+    error: ByjyError | None = None
+    places: list[Placed | Known] = []
+
+
+class Plan(msgspec.Struct):
+    """The decision over a batch.
+
+    Attributes:
+        verdicts: one for each append, in order.
+        placed: the events to store, in order; the first gets the next position of the log.
+        versions: the version of every stream that was looked at, after the batch.
+        relied_on: the streams whose believed version decided something, with that version.
+    """
+
+    verdicts: list[Verdict]
+    placed: list[Placed]
+    versions: dict[StreamKey, int]
+    relied_on: dict[StreamKey, int]
+
+
+def plan(
+    appends: Sequence[Sequence[Part]], versions: Mapping[StreamKey, int], known: Mapping[bytes, Known]
+) -> Plan:
+    """Decide a batch.
+
+    Args:
+        appends: for each append its parts, one for each stream.
+        versions: the believed version of every stream that appears.
+        known: the believed places of those event ids that are stored already.
+    """
+    current = dict(versions)
+    staged: dict[bytes, Placed] = {}
+    placed: list[Placed] = []
+    relied_on: dict[StreamKey, int] = {}
+    verdicts = []
+    for parts in appends:
+        places = _places_before(parts, staged, known)
+        if places is not None and None not in places:
+            verdicts.append(Verdict(None, [place for place in places if place is not None]))
+            continue
+        for stream, expected, _ in parts:
+            if expected is not ANY:
+                relied_on[stream] = versions[stream]
+        error = _conflict(parts, current, places)
+        if error is not None:
+            verdicts.append(Verdict(error))
+            continue
+        verdicts.append(Verdict(None, _stage(parts, current, staged, placed, known)))
+    return Plan(verdicts, placed, current, relied_on)
+
+
+def streams_of(appends: Iterable[Sequence[Part]]) -> dict[StreamKey, None]:
+    """Every stream that a batch touches, once, in order of appearance."""
+    return {part.stream: None for parts in appends for part in parts}
+
+
+def repeatable_ids(appends: Iterable[Sequence[Part]]) -> list[bytes]:
+    """The event ids of a batch that somebody may have stored before, each once."""
+    ids = {draft.event_id: None for parts in appends for part in parts for draft in part.drafts if not draft.fresh}
+    return list(ids)
+
+
+def _places_before(
+    parts: Sequence[Part], staged: Mapping[bytes, Placed], known: Mapping[bytes, Known]
+) -> list[Placed | Known | None] | None:
+    """Where each event lies already; None in place of the list: nowhere, which is the usual case."""
+    drafts = [draft for part in parts for draft in part.drafts]
+    if all(draft.fresh for draft in drafts):
+        return None
+    places = [known.get(draft.event_id) or staged.get(draft.event_id) for draft in drafts]
+    return places if any(places) else None
+
+
+def _conflict(
+    parts: Sequence[Part], current: Mapping[StreamKey, int], places: list[Placed | Known | None] | None
+) -> VersionConflict | None:
+    for (category, stream_id), expected, drafts in parts:
+        if not isinstance(expected, int):
+            continue
+        actual = current[category, stream_id]
+        if actual != expected or places is not None:
+            stream = Stream(category, UUID(bytes=stream_id))
+            return VersionConflict(stream, expected, actual, _known_ids(parts, places))
+    return None
+
+
+def _known_ids(parts: Sequence[Part], places: list[Placed | Known | None] | None) -> list[UUID]:
+    drafts = [draft for part in parts for draft in part.drafts]
+    return [UUID(bytes=draft.event_id) for draft, place in zip(drafts, places or (), strict=False) if place]
+
+
+def _stage(
+    parts: Sequence[Part],
+    current: dict[StreamKey, int],
+    staged: dict[bytes, Placed],
+    placed: list[Placed],
+    known: Mapping[bytes, Known],
+) -> list[Placed | Known]:
+    places: list[Placed | Known] = []
+    for stream, _, drafts in parts:
+        version = current[stream]
+        for draft in drafts:
+            place = known.get(draft.event_id) or staged.get(draft.event_id)
+            if place is None:
+                version += 1
+                place = staged[draft.event_id] = Placed(len(placed), stream, version, draft)
+                placed.append(place)
+            places.append(place)
+        current[stream] = version
+    return places

@@ -1,0 +1,202 @@
+"""Append batches and chunked reads on PostgreSQL.
+
+A batch is planned against what this process remembers of the streams, and sent to ``append_events``: one
+statement, one round trip, one transaction. The function checks the plan under the append lock. When the memory
+was out of date it stores nothing and tells how things are; what is refused by the truth is refused for good, and
+the rest is planned and sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import asyncpg
+import sqlalchemy as sa
+from asyncpg.pgproto.pgproto import UUID as DriverUuid
+
+from byjy_events.backend import Committed, NotStorable, NotStored, Unclear
+from byjy_events.database import open_engine
+from byjy_events.plan import Known, Part, Plan, StreamKey, Verdict, plan, repeatable_ids, streams_of
+from byjy_events.query import Query, select
+
+VERSIONS_KEPT = 100_000
+"""Streams whose version is remembered between batches."""
+
+CHANNEL = "byjy_events"
+"""Where commits are announced, at most once for a batch."""
+
+POLL_SECONDS = 1.0
+"""How often the head is looked at although nothing was announced: announcements can be lost with a connection."""
+
+_PARAMETERS = ", ".join(f"${number}" for number in range(1, 16))
+_APPEND = f"SELECT * FROM append_events({_PARAMETERS})"  # noqa: S608
+_HEAD = "SELECT position FROM events ORDER BY position DESC LIMIT 1"
+
+Connection = Any
+"""An asyncpg connection, or a pool's proxy of one."""
+
+
+class PostgresBackend:
+    """The log in a PostgreSQL database: one connection appends, the pool reads."""
+
+    announces = True
+
+    def __init__(self, url: sa.URL) -> None:
+        self.engine = open_engine(url)
+        self._writer: Any = None
+        self._versions: dict[StreamKey, int] = {}
+
+    async def start(self) -> None:
+        await self._connected()
+
+    async def close(self) -> None:
+        await self._disconnect()
+        await self.engine.dispose()
+
+    async def reopen(self) -> None:
+        await self._disconnect()
+        await self._connected()
+
+    async def commit(self, appends: Sequence[Sequence[Part]]) -> Committed:
+        known: dict[bytes, Known] = {}
+        refused: dict[int, Verdict] = {}
+        versions = {stream: self._versions.get(stream, 0) for stream in streams_of(appends)}
+        while True:
+            numbers = [number for number in range(len(appends)) if number not in refused]
+            left = [appends[number] for number in numbers]
+            decision = plan(left, versions, known)
+            answer = await self._append(decision, [i for i in repeatable_ids(left) if i not in known])
+            truth = versions | dict(zip(decision.versions, answer["stream_versions"], strict=True))
+            known |= _known(answer)
+            # The same decision with the true versions: belief does not matter where any version will do.
+            decided = plan(left, truth, known)
+            if answer["stored"] or not decided.placed:
+                self._remember(decided)
+                verdicts = refused | dict(zip(numbers, decided.verdicts, strict=True))
+                return Committed(
+                    [verdicts[number] for number in range(len(appends))],
+                    decided.placed,
+                    answer["first_position"],
+                    answer["recorded_at"],
+                )
+            # What the truth refuses is refused for good, so every turn settles something and the loop ends.
+            refused |= {n: verdict for n, verdict in zip(numbers, decided.verdicts, strict=True) if verdict.error}
+            versions = truth
+
+    async def known(self, event_ids: Sequence[bytes]) -> dict[bytes, Known]:
+        return _known(await self._append(plan([], {}, {}), event_ids))
+
+    async def fetch(self, query: Query, limit: int) -> list[Sequence[Any]]:
+        statement, parameters = select(query, limit, lambda number: f"${number}", DriverUuid)
+        async with self.connection() as connection:
+            return [_plain(row) for row in await connection.fetch(statement, *parameters)]
+
+    async def head(self) -> int:
+        async with self.connection() as connection:
+            return await connection.fetchval(_HEAD) or 0
+
+    async def announce(self, head: int) -> None:
+        async with self.connection() as connection:
+            await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, str(head))
+
+    async def watch(self, advanced: Callable[[int], None]) -> None:
+        while True:
+            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.DBAPIError):
+                async with self.connection() as connection:
+                    await self._listen(connection, advanced)
+            await asyncio.sleep(POLL_SECONDS)
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """An asyncpg connection of the pool, outside any transaction."""
+        async with self.engine.connect() as pooled:
+            raw = await pooled.get_raw_connection()
+            yield raw.driver_connection
+
+    async def _listen(self, connection: Connection, advanced: Callable[[int], None]) -> None:
+        def heard(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+            advanced(int(str(payload)))
+
+        await connection.add_listener(CHANNEL, heard)
+        try:
+            while True:
+                advanced(await connection.fetchval(_HEAD) or 0)
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            if not connection.is_closed():
+                await connection.remove_listener(CHANNEL, heard)
+
+    async def _append(self, decision: Plan, unknown_ids: Sequence[bytes]) -> asyncpg.Record:
+        """Call the function. Its answer is the truth as of its lock."""
+        arguments = _arguments(decision, unknown_ids)
+        try:
+            connection = await self._connected()
+        except (OSError, asyncpg.PostgresError, sa.exc.DBAPIError) as error:
+            raise Unclear(f"cannot connect: {error}") from error
+        try:
+            return await connection.fetchrow(_APPEND, *arguments)
+        except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError) as error:
+            raise NotStorable(str(error)) from error
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError) as error:
+            raise Unclear(str(error) or type(error).__name__) from error
+        except asyncpg.PostgresError as error:
+            raise NotStored(str(error)) from error
+        except asyncpg.InterfaceError as error:  # the client's side found the connection closed, or unusable
+            raise Unclear(str(error)) from error
+
+    def _remember(self, decided: Plan) -> None:
+        if len(self._versions) > VERSIONS_KEPT:
+            self._versions.clear()
+        self._versions.update(decided.versions)
+
+    async def _connected(self) -> Connection:
+        if self._writer is None:
+            self._writer = await self.engine.raw_connection()
+        return self._writer.driver_connection
+
+    async def _disconnect(self) -> None:
+        writer, self._writer = self._writer, None
+        self._versions.clear()
+        if writer is not None:
+            with contextlib.suppress(Exception):  # a broken connection may fail in any way while it is thrown away
+                writer.driver_connection.terminate()
+            writer.invalidate()
+
+
+def _arguments(decision: Plan, unknown_ids: Sequence[bytes]) -> tuple[Any, ...]:
+    streams = list(decision.versions)
+    index = {stream: number for number, stream in enumerate(streams, 1)}
+    drafts = [placed.draft for placed in decision.placed]
+    return (
+        [category for category, _ in streams],
+        [DriverUuid(stream_id) for _, stream_id in streams],
+        [decision.relied_on.get(stream) for stream in streams],
+        [DriverUuid(event_id) for event_id in unknown_ids],
+        [index[placed.stream] for placed in decision.placed],
+        [DriverUuid(draft.event_id) for draft in drafts],
+        [draft.type for draft in drafts],
+        [draft.schema_version for draft in drafts],
+        [draft.payload for draft in drafts],
+        [draft.occurred_at for draft in drafts],
+        [draft.received_at for draft in drafts],
+        [draft.actor for draft in drafts],
+        [draft.correlation_id and DriverUuid(draft.correlation_id) for draft in drafts],
+        [draft.causation_id and DriverUuid(draft.causation_id) for draft in drafts],
+        [draft.content_hash for draft in drafts],
+    )
+
+
+def _known(answer: asyncpg.Record) -> dict[bytes, Known]:
+    places = zip(answer["known_positions"], answer["known_versions"], answer["known_recorded_ats"], strict=True)
+    return {event_id.bytes: Known(*place) for event_id, place in zip(answer["known_ids"], places, strict=True)}
+
+
+def _plain(row: asyncpg.Record) -> tuple[Any, ...]:
+    position, event_id, category, stream_id, *middle, correlation_id, causation_id, leaf = row
+    return (
+        position, event_id.bytes, category, stream_id.bytes, *middle,
+        correlation_id and correlation_id.bytes, causation_id and causation_id.bytes, leaf,
+    )  # fmt: skip

@@ -1,0 +1,89 @@
+"""Which part of the log to read, and the one SELECT for it. The two databases differ in the placeholder only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from byjy_events.stream import Stream
+
+COLUMNS = (
+    "position, event_id, stream_category, stream_id, stream_version, type, schema_version, payload, "
+    "occurred_at, received_at, recorded_at, actor, correlation_id, causation_id, leaf_hash"
+)
+"""The columns of ``events`` in the order of :class:`byjy_events.recorded.Recorded`, which adds the decoded event."""
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the log.
+
+    Attributes:
+        after, upto: positions; the first is excluded, the second included. None: no bound.
+        positions, streams, categories, types: only these; None: all.
+        backward: from the highest position down.
+    """
+
+    after: int = 0
+    upto: int | None = None
+    positions: tuple[int, ...] | None = None
+    streams: tuple[Stream, ...] | None = None
+    categories: tuple[str, ...] | None = None
+    types: tuple[str, ...] | None = None
+    backward: bool = False
+
+    @property
+    def unfiltered(self) -> bool:
+        """Every event between the bounds is wanted."""
+        return self.positions is self.streams is self.categories is self.types is None
+
+    def beyond(self, position: int) -> Query:
+        """What is left of the query once everything up to a position was read."""
+        if self.backward:
+            return msgspec.structs.replace(self, upto=position - 1)
+        return msgspec.structs.replace(self, after=position)
+
+
+def select(
+    query: Query, limit: int, placeholder: Callable[[int], str], uuid: Callable[[bytes], Any]
+) -> tuple[str, list[Any]]:
+    """The statement for one chunk of a query, and its parameters.
+
+    Args:
+        placeholder: the driver's name for the n-th parameter, from 1.
+        uuid: what the driver takes for a UUID of these 16 bytes.
+    """
+    parameters: list[Any] = []
+
+    def bound(value: Any) -> str:
+        parameters.append(value)
+        return placeholder(len(parameters))
+
+    def among(column: str, values: Sequence[Any]) -> str:
+        return f"{column} IN ({', '.join(bound(value) for value in values)})" if values else "1 = 0"
+
+    where = [f"position > {bound(query.after)}"]
+    if query.upto is not None:
+        where.append(f"position <= {bound(query.upto)}")
+    if query.positions is not None:
+        where.append(among("position", query.positions))
+    if query.streams is not None:
+        where.append(_in_streams(query.streams, bound, uuid))
+    if query.categories is not None:
+        where.append(among("stream_category", query.categories))
+    if query.types is not None:
+        where.append(among("type", query.types))
+    # The sum keeps the planner from walking the whole log in order of position to find a few streams.
+    order = "position" if query.streams is None else "position + 0"
+    direction = " DESC" if query.backward else ""
+    condition = " AND ".join(where)
+    return f"SELECT {COLUMNS} FROM events WHERE {condition} ORDER BY {order}{direction} LIMIT {bound(limit)}", parameters
+
+
+def _in_streams(streams: Sequence[Stream], bound: Callable[[Any], str], uuid: Callable[[bytes], Any]) -> str:
+    pairs = [
+        f"(stream_id = {bound(uuid(stream.id.bytes))} AND stream_category = {bound(stream.category)})"
+        for stream in streams
+    ]
+    return f"({' OR '.join(pairs)})" if pairs else "1 = 0"

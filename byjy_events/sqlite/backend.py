@@ -1,0 +1,192 @@
+"""Append batches and chunked reads on SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from byjy_events.backend import Committed, NotStorable, NotStored, Unclear
+from byjy_events.database import create_sqlite_file, open_engine, sqlite_path
+from byjy_events.leaf import leaf_hash
+from byjy_events.plan import Known, Part, Plan, StreamKey, plan, repeatable_ids, streams_of
+from byjy_events.query import COLUMNS, Query, select
+from byjy_events.sqlite.lane import Lane
+
+T = TypeVar("T")
+
+VERSIONS_KEPT = 100_000
+"""Streams whose version is remembered between batches."""
+
+POLL_SECONDS = 0.005
+"""How often another process's commits are looked for while somebody follows."""
+
+_INSERT = f"INSERT INTO events ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(',')))})"  # noqa: S608
+_HEAD = "SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1"
+_VERSION = (
+    "SELECT stream_version FROM events WHERE stream_id = ? AND stream_category = ? ORDER BY stream_version DESC LIMIT 1"
+)
+_KNOWN = "SELECT position, stream_version, recorded_at FROM events WHERE event_id = ?"
+
+
+class SqliteBackend:
+    """The log in one SQLite file: writes through the lane, reads through connections of their own."""
+
+    announces = False  # other processes see the file change
+
+    def __init__(self, url: sa.URL) -> None:
+        self._path = sqlite_path(url)
+        create_sqlite_file(self._path)
+        self.engine = open_engine(url)
+        self.lane = Lane(self._path)
+        self._versions: dict[StreamKey, int] = {}
+        self._head = 0  # of the log when the remembered versions were right
+        self._reader: AsyncConnection | None = None
+        self._reading = asyncio.Lock()
+
+    async def start(self) -> None:
+        await self.lane.run(lambda connection: None)
+
+    async def close(self) -> None:
+        if self._reader is not None:
+            await self._reader.close()
+        await self.engine.dispose()
+        await self.lane.close()
+
+    async def reopen(self) -> None:
+        await self.lane.reconnect()
+
+    async def commit(self, appends: Sequence[Sequence[Part]]) -> Committed:
+        return await self.lane.run(lambda connection: self._commit(connection, appends), urgent=True)
+
+    async def known(self, event_ids: Sequence[bytes]) -> dict[bytes, Known]:
+        return await self.lane.run(lambda connection: _known(connection, event_ids), urgent=True)
+
+    async def transact(self, function: Callable[[sqlite3.Connection], T], *, urgent: bool = False) -> T:
+        """Run a function inside one durable transaction of the lane. What it raises rolls everything back."""
+        return await self.lane.run(lambda connection: _transact(connection, function), urgent=urgent)
+
+    async def fetch(self, query: Query, limit: int) -> list[Sequence[Any]]:
+        statement, parameters = select(query, limit, lambda number: "?", bytes)
+        return cast("list[Sequence[Any]]", await self._read(statement, parameters))
+
+    async def head(self) -> int:
+        rows = await self._read(_HEAD, ())
+        return rows[0][0] if rows else 0
+
+    async def announce(self, head: int) -> None:
+        raise NotImplementedError
+
+    async def watch(self, advanced: Callable[[int], None]) -> None:
+        seen = None
+        while True:
+            # Asking whether the file changed costs a look at shared memory; reading the head a short transaction.
+            version = (await self._read("PRAGMA data_version", ()))[0][0]
+            if version != seen:
+                seen = version
+                advanced(await self.head())
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _read(self, statement: str, parameters: Sequence[Any]) -> list[sqlite3.Row]:
+        """Execute and fetch everything in one thread hop, on a connection that is kept: no snapshot outlives it."""
+        async with self._reading:
+            if self._reader is None:
+                self._reader = await self.engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+            driver = (await self._reader.get_raw_connection()).driver_connection
+            assert driver is not None
+            return cast("list[sqlite3.Row]", await driver.execute_fetchall(statement, parameters))
+
+    # --- what follows runs in the lane's thread ------------------------------------------------------
+
+    def _commit(self, connection: sqlite3.Connection, appends: Sequence[Sequence[Part]]) -> Committed:
+        def store(connection: sqlite3.Connection) -> tuple[Plan, int, int]:
+            head, previous = connection.execute(_HEAD).fetchone() or (0, 0)
+            recorded_at = max(time.time_ns(), previous)
+            decision = plan(appends, self._current(connection, head, appends), _repeated(connection, appends))
+            connection.executemany(_INSERT, _rows(decision, head + 1, recorded_at))
+            return decision, head, recorded_at
+
+        decision, head, recorded_at = _transact(connection, store)
+        self._remember(decision, head)
+        return Committed(decision.verdicts, decision.placed, head + 1, recorded_at)
+
+    def _current(
+        self, connection: sqlite3.Connection, head: int, appends: Sequence[Sequence[Part]]
+    ) -> dict[StreamKey, int]:
+        """The versions of the batch's streams. Remembered ones hold as long as nobody else appended since."""
+        if head != self._head:
+            self._versions.clear()
+        remembered = self._versions
+        versions = {}
+        for stream in streams_of(appends):
+            version = remembered.get(stream)
+            if version is None:
+                found = connection.execute(_VERSION, (stream[1], stream[0])).fetchone()
+                version = found[0] if found else 0
+            versions[stream] = version
+        return versions
+
+    def _remember(self, decision: Plan, head: int) -> None:
+        if len(self._versions) > VERSIONS_KEPT:
+            self._versions.clear()
+        self._versions.update(decision.versions)
+        self._head = head + len(decision.placed)
+
+
+def _transact(connection: sqlite3.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = function(connection)
+        except BaseException:
+            _roll_back(connection)
+            raise
+    except sqlite3.IntegrityError as error:
+        raise NotStorable(str(error)) from error
+    except sqlite3.Error as error:
+        raise NotStored(str(error)) from error
+    try:
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        # After a failed fsync the row is hidden now, and there after a crash: only a new connection can tell.
+        raise Unclear(str(error)) from error
+    return result
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:  # SQLite rolls back by itself on some errors, a full disk for one
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+
+
+def _repeated(connection: sqlite3.Connection, appends: Sequence[Sequence[Part]]) -> dict[bytes, Known]:
+    return _known(connection, repeatable_ids(appends))
+
+
+def _known(connection: sqlite3.Connection, event_ids: Sequence[bytes]) -> dict[bytes, Known]:
+    known = {}
+    for event_id in event_ids:
+        found = connection.execute(_KNOWN, (event_id,)).fetchone()
+        if found:
+            known[event_id] = Known(*found)
+    return known
+
+
+def _rows(decision: Plan, first_position: int, recorded_at: int) -> list[tuple[Any, ...]]:
+    rows = []
+    for position, (_, (category, stream_id), version, draft) in enumerate(decision.placed, first_position):
+        leaf = leaf_hash(draft.content_hash, position, version, recorded_at)
+        rows.append(
+            (
+                position, draft.event_id, category, stream_id, version, draft.type, draft.schema_version,
+                draft.payload, draft.occurred_at, draft.received_at, recorded_at, draft.actor,
+                draft.correlation_id, draft.causation_id, leaf,
+            )
+        )  # fmt: skip
+    return rows

@@ -1,0 +1,189 @@
+"""The write lane: one connection and one thread, held for the life of the log.
+
+Every write of this process runs here as a whole function, one thread hop each, under the turnstile: append batches
+first, then projector transactions. A connection of its own for each kind of writer would have them wait for each
+other in SQLite's busy handler, which is slow and unfair; in one lane they wait in a queue.
+
+The lane also checkpoints, between jobs, because automatic checkpoints would run outside the turnstile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+
+from byjy_events.database import SQLITE_PRAGMAS
+from byjy_events.errors import LogClosed
+from byjy_events.sqlite.turnstile import Turnstile
+
+T = TypeVar("T")
+
+CHECKPOINT_BYTES = 8 * 1024 * 1024
+"""A WAL of this size is checkpointed; a reader that keeps it from being emptied lets it grow past this."""
+
+WARN_BYTES = 256 * 1024 * 1024
+"""A WAL of this size means that a reader has been holding a snapshot for a long time."""
+
+_log = structlog.get_logger("byjy_events")
+
+
+class Lane:
+    """Runs functions over the one write connection, one at a time, appends before everything else."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._wal = path.with_name(path.name + "-wal")
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._urgent: deque[Callable[[], None]] = deque()
+        self._ready = threading.Condition()
+        self._closing = False
+        self._warned = False
+        self._wal_floor = 0
+        self._connection: sqlite3.Connection | None = None
+        self._turnstile = Turnstile(path)
+        # A daemon: a program that forgets to close its log still ends. What was acknowledged is durable anyway.
+        self._thread = threading.Thread(target=self._serve, name=f"byjy-lane-{path.name}", daemon=True)
+        self._thread.start()
+
+    def run(self, function: Callable[[sqlite3.Connection], T], *, urgent: bool = False) -> asyncio.Future[T]:
+        """Run a function with the connection, inside the turnstile. It does its own BEGIN and COMMIT.
+
+        Cancelling the returned future does not stop the function once it is queued.
+
+        Raises:
+            LogClosed: the lane was closed.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def job() -> None:
+            try:
+                with self._turnstile:
+                    result = function(self._connected())
+                    self._checkpoint_if_large()
+            except BaseException as error:  # whatever it is, it belongs to the caller, not to this thread
+                _deliver(loop, future, None, error)
+            else:
+                _deliver(loop, future, result, None)
+
+        self._submit(job, urgent)
+        return future
+
+    def reconnect(self) -> asyncio.Future[None]:
+        """Throw the connection away, ahead of everything that waits; the next job opens another."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+
+        def job() -> None:
+            self._disconnect()
+            _deliver(loop, future, None, None)
+
+        self._submit(job, urgent=True)
+        return future
+
+    async def close(self) -> None:
+        """Finish what is queued, empty the WAL if nobody reads, close. Safe to call twice."""
+        with self._ready:
+            self._closing = True
+            self._ready.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    def _submit(self, job: Callable[[], None], urgent: bool) -> None:
+        with self._ready:
+            if self._closing:
+                raise LogClosed
+            (self._urgent if urgent else self._jobs).append(job)
+            self._ready.notify()
+
+    def _serve(self) -> None:
+        while (job := self._next()) is not None:
+            job()
+        with contextlib.suppress(sqlite3.Error):
+            self._empty_wal()
+        self._disconnect()
+        self._turnstile.close()
+
+    def _next(self) -> Callable[[], None] | None:
+        with self._ready:
+            while not self._urgent and not self._jobs:
+                if self._closing:
+                    return None
+                self._ready.wait()
+            return self._urgent.popleft() if self._urgent else self._jobs.popleft()
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = connect(self._path)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def _empty_wal(self) -> None:
+        if self._connection is not None:
+            with self._turnstile:
+                self._connection.execute("PRAGMA busy_timeout = 0")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _checkpoint_if_large(self) -> None:
+        size = _size(self._wal)
+        if size < self._wal_floor + CHECKPOINT_BYTES or self._connection is None:
+            return
+        with contextlib.suppress(sqlite3.Error):  # the job's commit stands, whatever becomes of the checkpoint
+            # Readers are not waited for: what they hold back is moved at the next turn.
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.execute("PRAGMA busy_timeout = 10000")
+        self._wal_floor = _size(self._wal)
+        if self._wal_floor >= WARN_BYTES and not self._warned:
+            self._warned = True
+            _log.warning("wal_held_by_reader", wal=str(self._wal), bytes=self._wal_floor)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that writes: durable at every commit, foreign keys on, transactions by hand."""
+    connection = sqlite3.connect(path, isolation_level=None, cached_statements=512)
+    try:
+        for pragma in SQLITE_PRAGMAS:
+            connection.execute(pragma)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA cache_size = -65536")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _deliver(
+    loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], result: Any, error: BaseException | None
+) -> None:
+    def settle() -> None:
+        if future.done():  # the caller was cancelled; the work was done all the same
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(settle)

@@ -1,0 +1,1 @@
+"""The events of a trading engine, one module per subject."""

@@ -1,0 +1,211 @@
+"""Group commit: many callers, one transaction.
+
+Callers leave their appends in a queue and wait. One task takes everything that waits, has the backend commit it as
+one transaction, and answers each caller for itself. While a batch commits, the next one gathers; so the busier the
+engine, the larger the batches, and the flush to disk is shared by all of them.
+
+The task owns the commit: cancelling a caller changes nothing about what is stored. A commit that fails with an open
+outcome is looked up by event id on a fresh connection before anybody is told, and tried once more if it did
+not happen. The queue is bounded by events; a caller that finds it full waits its turn before it queues.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import structlog
+
+from byjy_events.backend import Backend, Committed, NotStorable, NotStored, Unclear
+from byjy_events.errors import ByjyError, LogClosed, LogUnavailable, OutcomeUnknown
+from byjy_events.plan import Part, Verdict
+
+QUEUE_EVENTS = 10_000
+"""Events that may wait to be committed; more make their callers wait."""
+
+BATCH_EVENTS = 2_000
+"""Events that one transaction takes. One append larger than this is still one transaction."""
+
+PATIENCE_SECONDS = 30.0
+"""How long a lost connection is tried again before callers are told that the outcome is unknown."""
+
+_log = structlog.get_logger("byjy_events")
+
+Append = Sequence[Part]
+"""One caller's append: its parts are stored together or not at all."""
+
+
+
+class _Waiting:
+    __slots__ = ("append", "future", "size")
+
+    def __init__(self, append: Append) -> None:
+        self.append = append
+        self.size = sum(len(part.drafts) for part in append)
+        self.future: asyncio.Future[tuple[Verdict, Committed]] = asyncio.get_running_loop().create_future()
+
+
+class Writer:
+    """The queue and the one task that empties it."""
+
+    def __init__(self, backend: Backend, committed: Callable[[Committed], None]) -> None:
+        """``committed`` is called once for every durable batch, in commit order, before its callers are answered."""
+        self._backend = backend
+        self._committed = committed
+        self._queue: deque[_Waiting] = deque()
+        self._queued_events = 0
+        self._room: deque[tuple[asyncio.Future[None], int]] = deque()
+        self._work = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to commit."""
+        self._task = asyncio.create_task(self._run(), name="byjy-writer")
+
+    async def close(self) -> None:
+        """Commit what is queued, then stop. Callers that still wait for room get :class:`LogClosed`."""
+        self._closing = True
+        self._work.set()
+        while self._room:
+            future, _ = self._room.popleft()
+            if not future.done():
+                future.set_exception(LogClosed())
+        if self._task is not None:
+            await self._task
+
+    async def append(self, append: Append) -> tuple[Verdict, Committed]:
+        """Queue an append and wait until it is durable, or refused.
+
+        Raises:
+            LogClosed, LogUnavailable: nothing was stored.
+            OutcomeUnknown: it is open whether it was.
+        """
+        waiting = _Waiting(append)
+        if self._queued_events >= QUEUE_EVENTS or self._room:
+            await self._wait_for_room(waiting.size)
+        else:
+            self._queued_events += waiting.size
+        if self._closing or self._task is None or self._task.done():
+            self._queued_events -= waiting.size
+            raise LogClosed
+        self._queue.append(waiting)
+        self._work.set()
+        return await waiting.future
+
+    async def _wait_for_room(self, size: int) -> None:
+        """Queue up for the queue, first come first served; the room is taken by whoever grants it."""
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._room.append((granted, size))
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled():
+                self._queued_events -= size
+                self._grant_room()
+            raise
+
+    def _grant_room(self) -> None:
+        while self._room and self._queued_events < QUEUE_EVENTS:
+            granted, size = self._room.popleft()
+            if not granted.done():
+                self._queued_events += size
+                granted.set_result(None)
+
+    async def _run(self) -> None:
+        try:
+            while not (self._closing and not self._queue):
+                await self._work.wait()
+                self._work.clear()
+                while self._queue:
+                    await self._serve(self._take())
+        finally:  # only a cancelled loop or a defect of ours gets here with callers still waiting
+            for waiting in self._queue:
+                _refuse(waiting, LogClosed())
+
+    def _take(self) -> list[_Waiting]:
+        batch, events = [], 0
+        while self._queue and (not batch or events + self._queue[0].size <= BATCH_EVENTS):
+            waiting = self._queue.popleft()
+            batch.append(waiting)
+            events += waiting.size
+        self._queued_events -= events
+        self._grant_room()
+        return batch
+
+    async def _serve(self, batch: list[_Waiting]) -> None:
+        try:
+            committed = await self._commit_surely([waiting.append for waiting in batch])
+        except NotStorable as error:
+            await self._serve_apart(batch, error)
+        except NotStored as error:
+            _refuse_all(batch, LogUnavailable(str(error)))
+        except ByjyError as error:
+            _refuse_all(batch, error)
+        except BaseException:
+            _refuse_all(batch, OutcomeUnknown(_ids(batch), "the writer was stopped"))
+            raise
+        else:
+            self._committed(committed)
+            for waiting, verdict in zip(batch, committed.verdicts, strict=True):
+                if not waiting.future.done():
+                    waiting.future.set_result((verdict, committed))
+
+    async def _serve_apart(self, batch: list[_Waiting], error: NotStorable) -> None:
+        """One event that the database refuses must not take its neighbours with it."""
+        if len(batch) == 1:
+            _refuse(batch[0], LogUnavailable(str(error)))
+            return
+        for waiting in batch:
+            await self._serve([waiting])
+
+    async def _commit_surely(self, appends: Sequence[Append]) -> Committed:
+        """Commit, and never leave it open whether that happened."""
+        for last in (False, True):
+            try:
+                return await self._backend.commit(appends)
+            except Unclear as error:
+                _log.warning("commit_outcome_unclear", cause=str(error), appends=len(appends))
+                # From here on the ids may be stored: the plan has to look for them.
+                appends = [_unfresh(append) for append in appends]
+                stored = await self._look_up(appends, str(error))
+                if last and not stored:
+                    raise NotStored(str(error)) from error
+        return await self._backend.commit(appends)  # stored: the plan finds every event and stores nothing
+
+    async def _look_up(self, appends: Sequence[Append], cause: str) -> bool:
+        """Whether the batch is stored, asked on a fresh connection under the append lock."""
+        ids = [draft.event_id for append in appends for part in append for draft in part.drafts]
+        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        delay = 0.01
+        while True:
+            try:
+                await self._backend.reopen()
+                return bool(await self._backend.known(ids))
+            except Exception as error:  # a database that is down fails in many ways; all of them mean: try again
+                if asyncio.get_running_loop().time() + delay > deadline:
+                    raise OutcomeUnknown([UUID(bytes=i) for i in ids], f"{cause}; then {error}") from error
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 1.0)
+
+
+def _unfresh(append: Append) -> Append:
+    return [
+        Part(part.stream, part.expected, [draft._replace(fresh=False) for draft in part.drafts]) for part in append
+    ]
+
+
+def _ids(batch: list[_Waiting]) -> list[UUID]:
+    return [UUID(bytes=draft.event_id) for waiting in batch for part in waiting.append for draft in part.drafts]
+
+
+def _refuse_all(batch: list[_Waiting], error: ByjyError) -> None:
+    for waiting in batch:
+        _refuse(waiting, error)
+
+
+def _refuse(waiting: _Waiting, error: ByjyError) -> None:
+    if not waiting.future.done():
+        waiting.future.set_exception(error)
