@@ -1,0 +1,82 @@
+"""Aliases: which order an external id means. The first claim wins; a second one is an anomaly.
+
+Claims are made by the events that are sure to leave a row in ``orders``: a placing, an acceptance, a fill, a
+snapshot, a new name. Any other id that a venue mentions is found in ``orders`` itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from byjy_events.event import Event
+from byjy_events.recorded import Recorded
+from byjy_events.vocabulary import orders as events
+from projections.anomalies import anomaly
+from projections.pairs import trading_pair_id
+from projections.projection import Evolved, Key, Projection, on
+from projections.rows import OrderAliasRow
+from projections.tables import AliasKind, AnomalyKind, order_aliases
+
+_EXCHANGE, _CLIENT = AliasKind.EXCHANGE, AliasKind.CLIENT
+
+
+class OrderAliases(Projection[OrderAliasRow]):
+    """``order_aliases``: one row for each external id, at its venue, account and pair."""
+
+    name = "order_aliases"
+    version = 1
+    table = order_aliases
+    row_type = OrderAliasRow
+
+    def keys(self, recorded: Recorded) -> Sequence[Key]:
+        event: Any = recorded.event
+        claimed = _claims(event)
+        if not claimed:
+            return ()
+        pair = event.pair
+        at_venue = (pair.exchange, event.account, trading_pair_id(pair))
+        return [(*at_venue, *claim) for claim in claimed]
+
+    @on(
+        events.OrderPlaced,
+        events.OrderAccepted,
+        events.OrderFilled,
+        events.OrderAmended,
+        events.OrderRestated,
+    )
+    def claimed(
+        self, row: OrderAliasRow | None, event: Event, recorded: Recorded, key: Key
+    ) -> OrderAliasRow | Evolved[OrderAliasRow]:
+        exchange, account, pair, kind, external_id = key
+        order_id = recorded.stream_id
+        if row is None:
+            return OrderAliasRow(
+                exchange=exchange,
+                account=account,
+                trading_pair_id=pair,
+                kind=kind,
+                external_id=external_id,
+                order_id=order_id,
+                claimed_at=recorded.position,
+            )
+        if row.order_id == order_id:
+            return row
+        message = f"{kind} order id {external_id} belongs to order {row.order_id}, which claimed it first"
+        return Evolved(row, (anomaly(AnomalyKind.ALIAS_CONFLICT, recorded, message, pair),))
+
+
+def _claims(event: Any) -> list[tuple[AliasKind, str]]:
+    """The kind and value of each id that an event claims for its order."""
+    kind = type(event)
+    if kind is events.OrderAmended:
+        exchange_id, client_id = event.new_exchange_order_id, event.new_client_order_id
+    else:
+        exchange_id = None if kind is events.OrderPlaced else event.exchange_order_id
+        client_id = event.client_order_id
+    claims = []
+    if exchange_id is not None:
+        claims.append((_EXCHANGE, exchange_id))
+    if client_id is not None:
+        claims.append((_CLIENT, client_id))
+    return claims

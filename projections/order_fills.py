@@ -1,0 +1,76 @@
+"""What a fill makes of an order: quantity, average price and commission, and whether it was odd."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from byjy_events.numbers import ZERO
+from byjy_events.recorded import Recorded
+from byjy_events.vocabulary.orders import OrderFilled
+from projections.amounts import notional, ratio, total
+from projections.anomalies import anomaly
+from projections.order_status import ENDED
+from projections.rows import AnomalyRow, OrderRow
+from projections.tables import AnomalyKind
+
+Changes = dict[str, Any]
+"""Columns of a row and their new values."""
+
+
+def after_fill(row: OrderRow, event: OrderFilled, at: int) -> Changes:
+    """What a fill changes. A sum that leaves the range of money stays as it was, or becomes None where it may."""
+    filled = total(row.filled_quantity, event.quantity)
+    if filled is None:
+        filled = row.filled_quantity
+    spent = _grown(row.filled_notional, notional(event.quantity, event.price))
+    changes: Changes = {
+        "filled_quantity": filled,
+        "filled_notional": spent,
+        "avg_price": None if spent is None else ratio(spent, filled),
+        "executed_at": at,
+        "done_for_day": False,
+    }
+    if event.fee:
+        changes["commission"], changes["commission_asset"] = _commission(row, event)
+    return changes
+
+
+def oddities_of_fill(
+    before: OrderRow, after: OrderRow, event: OrderFilled, recorded: Recorded
+) -> tuple[AnomalyRow, ...]:
+    """The anomalies of a fill, but for that of its order being unknown."""
+    odd: tuple[AnomalyRow, ...] = ()
+    pair = before.trading_pair_id
+    if before.status in ENDED:
+        message = f"{event.quantity} filled after the order was {before.status}"
+        odd += (anomaly(AnomalyKind.LATE_FILL, recorded, message, pair),)
+    if after.quantity is not None and after.filled_quantity > after.quantity:
+        message = f"{after.filled_quantity} filled of an order for {after.quantity}"
+        odd += (anomaly(AnomalyKind.OVERFILL, recorded, message, pair),)
+    if _left_the_range(before, after, event):
+        message = f"{event.quantity} at {event.price} takes the order's sums out of range"
+        odd += (anomaly(AnomalyKind.NUMBER_OUT_OF_RANGE, recorded, message, pair),)
+    return odd
+
+
+def _grown(sum_so_far: Decimal | None, amount: Decimal | None) -> Decimal | None:
+    return None if sum_so_far is None or amount is None else total(sum_so_far, amount)
+
+
+def _commission(row: OrderRow, event: OrderFilled) -> tuple[Decimal | None, str | None]:
+    """One asset: its sum. A second asset, or a sum out of range: None, for good."""
+    if row.commission is None or row.commission_asset not in (None, event.fee_asset):
+        return None, None
+    amount = total(row.commission, event.fee)
+    return (None, None) if amount is None else (amount, event.fee_asset)
+
+
+def _left_the_range(before: OrderRow, after: OrderRow, event: OrderFilled) -> bool:
+    if after.filled_notional is None:
+        lost = before.filled_notional is not None
+    else:
+        lost = after.avg_price is None and after.filled_quantity != ZERO
+    stuck = bool(event.quantity) and after.filled_quantity == before.filled_quantity
+    same_asset = event.fee_asset is not None and before.commission_asset in (None, event.fee_asset)
+    return lost or stuck or (same_asset and before.commission is not None and after.commission is None)

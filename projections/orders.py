@@ -1,0 +1,289 @@
+"""Orders: one row each, folded from what the engine wanted and what the venue made of it.
+
+What the engine wanted sets terms and ``*_requested_at``; only what the venue said moves the status. A fact
+about an order that was never placed is an anomaly each time. It makes an ``external`` row only when it tells
+of something that exists at the venue: an acceptance, a fill, a new name or a snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from byjy_events.event import Event
+from byjy_events.recorded import Recorded
+from byjy_events.vocabulary import orders as events
+from byjy_events.vocabulary.orders import OrderStatus
+from projections.amounts import total
+from projections.anomalies import anomaly
+from projections.order_fills import Changes, after_fill, oddities_of_fill
+from projections.order_restatement import after_restatement
+from projections.order_status import ENDED, status_of
+from projections.pairs import trading_pair_id
+from projections.projection import Evolved, Key, Projection, on
+from projections.rows import AnomalyRow, OrderRow
+from projections.tables import AnomalyKind, orders
+
+OrderAnswer = OrderRow | Evolved[OrderRow] | None
+
+
+class Orders(Projection[OrderRow]):
+    """``orders``: the key is the id of the order's stream."""
+
+    name = "orders"
+    version = 1
+    table = orders
+    row_type = OrderRow
+
+    def keys(self, recorded: Recorded) -> Sequence[Key]:
+        return (recorded.stream_id,)
+
+    @on(events.OrderPlaced)
+    def placed(self, row: OrderRow | None, event: events.OrderPlaced, recorded: Recorded, key: UUID) -> OrderAnswer:
+        if row is None:
+            return _placed(event, recorded, key)
+        if row.external:
+            return _adopted(row, event, recorded)
+        return Evolved(row, (anomaly(AnomalyKind.PLACED_AGAIN, recorded, "placed again; the first placing stands"),))
+
+    @on(events.OrderSubmitted, events.OrderDenied, events.OrderCancelRequested, events.OrderAmendRequested)
+    def wanted(self, row: OrderRow | None, event: Event, recorded: Recorded, key: UUID) -> OrderAnswer:
+        if row is None:
+            return Evolved(None, (_unknown(recorded, None),))
+        changes = _INTENTS[type(event)](row, event, recorded.effective_at)
+        return replace(row, **changes, updated_at=recorded.effective_at, last_position=recorded.position)
+
+    @on(events.OrderFilled)
+    def filled(self, row: OrderRow | None, event: events.OrderFilled, recorded: Recorded, key: UUID) -> OrderAnswer:
+        known = row if row is not None else _external(event, recorded, key, event.side)
+        changed = _told(known, event, recorded, after_fill(known, event, recorded.effective_at))
+        odd = oddities_of_fill(known, changed, event, recorded)
+        if known.external:
+            odd = (_unknown(recorded, known.trading_pair_id), *odd)
+        return Evolved(changed, odd) if odd else changed
+
+    @on(
+        events.OrderAccepted,
+        events.OrderRejected,
+        events.OrderTriggered,
+        events.OrderCancelPending,
+        events.OrderCanceled,
+        events.OrderExpired,
+        events.OrderAmendPending,
+        events.OrderAmended,
+        events.OrderCancelRejected,
+        events.OrderAmendRejected,
+        events.OrderDoneForDay,
+    )
+    def told(self, row: OrderRow | None, event: events.OrderFact, recorded: Recorded, key: UUID) -> OrderAnswer:
+        if row is None:
+            if not tells_of_a_live_order(event):
+                return Evolved(None, (_unknown(recorded, trading_pair_id(event.pair)),))
+            row = _external(event, recorded, key)
+        changes = _FACTS[type(event)](row, event, recorded.effective_at)
+        changed = _told(row, event, recorded, changes)
+        odd = _oddities(row, event, recorded, changes)
+        return Evolved(changed, odd) if odd else changed
+
+    @on(events.OrderRestated)
+    def restated(self, row: OrderRow | None, event: events.OrderRestated, recorded: Recorded, key: UUID) -> OrderAnswer:
+        known = row if row is not None else _external(event, recorded, key, event.side)
+        changes = after_restatement(known, event, recorded.effective_at)
+        # The venue's own word for the status stands, even where the quantities told would give another.
+        changed = replace(_told(known, event, recorded, changes), status=event.status)
+        return Evolved(changed, (_unknown(recorded, known.trading_pair_id),)) if known.external else changed
+
+    @on(events.TradeBusted, events.TradeCorrected)
+    def revised(self, row: OrderRow | None, event: events.OrderFact, recorded: Recorded, key: UUID) -> OrderAnswer:
+        if row is None or row.external:
+            return Evolved(row, (_unknown(recorded, trading_pair_id(event.pair)),))
+        return row
+
+
+def tells_of_a_live_order(event: events.OrderFact) -> bool:
+    """Whether an event about an unknown order proves that the venue has it, so that it gets a row."""
+    if isinstance(event, events.OrderAmended):
+        return event.new_exchange_order_id is not None or event.new_client_order_id is not None
+    return isinstance(event, (events.OrderAccepted, events.OrderFilled, events.OrderRestated))
+
+
+# --- rows from nothing ----------------------------------------------------------------------------
+
+
+def _placed(event: events.OrderPlaced, recorded: Recorded, key: UUID) -> OrderRow:
+    at = recorded.effective_at
+    return OrderRow(
+        id=key,
+        client_order_id=event.client_order_id,
+        trading_pair_id=trading_pair_id(event.pair),
+        account=event.account,
+        side=event.side,
+        type=event.type,
+        status=OrderStatus.PENDING_NEW,
+        quantity=event.quantity,
+        price=event.price,
+        stop_price=event.stop_price,
+        exchange=event.pair.exchange,
+        time_in_force=event.time_in_force,
+        is_test=event.is_test,
+        strategy_id=event.strategy_id,
+        strategy_execution_id=event.strategy_execution_id,
+        created_at=at,
+        updated_at=at,
+        last_position=recorded.position,
+    )
+
+
+def _external(event: events.OrderFact, recorded: Recorded, key: UUID, side: events.Side | None = None) -> OrderRow:
+    at = recorded.effective_at
+    return OrderRow(
+        id=key,
+        exchange_order_id=event.exchange_order_id,
+        client_order_id=event.client_order_id,
+        trading_pair_id=trading_pair_id(event.pair),
+        account=event.account,
+        side=side,
+        status=OrderStatus.PENDING_NEW,
+        exchange=event.pair.exchange,
+        is_test=event.is_test,
+        external=True,
+        created_at=at,
+        updated_at=at,
+        last_position=recorded.position,
+    )
+
+
+def _adopted(row: OrderRow, event: events.OrderPlaced, recorded: Recorded) -> OrderAnswer:
+    """The engine placed it after all: its terms are the engine's, what was executed stays."""
+    own = _placed(event, recorded, row.id)
+    changed = replace(
+        row,
+        client_order_id=event.client_order_id or row.client_order_id,
+        trading_pair_id=own.trading_pair_id,
+        account=own.account,
+        side=own.side,
+        type=own.type,
+        quantity=own.quantity,
+        price=own.price,
+        stop_price=own.stop_price,
+        exchange=own.exchange,
+        time_in_force=own.time_in_force,
+        is_test=own.is_test,
+        external=False,
+        strategy_id=own.strategy_id,
+        strategy_execution_id=own.strategy_execution_id,
+        updated_at=own.updated_at,
+        last_position=own.last_position,
+    )
+    changed = replace(changed, status=status_of(changed))
+    if changed.filled_quantity <= event.quantity:
+        return changed
+    message = f"{changed.filled_quantity} was filled of {event.quantity} before the order was placed"
+    return Evolved(changed, (anomaly(AnomalyKind.OVERFILL, recorded, message, row.trading_pair_id),))
+
+
+# --- changes by one event -------------------------------------------------------------------------
+
+
+def _told(row: OrderRow, event: events.OrderFact, recorded: Recorded, changes: Changes) -> OrderRow:
+    """A fact folded in: its changes, the ids it brings, and the status that follows."""
+    if row.exchange_order_id is None and event.exchange_order_id is not None:
+        changes.setdefault("exchange_order_id", event.exchange_order_id)
+    if row.client_order_id is None and event.client_order_id is not None:
+        changes.setdefault("client_order_id", event.client_order_id)
+    changed = replace(row, **changes, updated_at=recorded.effective_at, last_position=recorded.position)
+    status = status_of(changed)
+    return changed if status is changed.status else replace(changed, status=status)
+
+
+def _submitted(row: OrderRow, event: events.OrderSubmitted, at: int) -> Changes:
+    return {"submitted_at": at, "client_order_id": event.client_order_id or row.client_order_id}
+
+
+def _denied(row: OrderRow, event: events.OrderDenied, at: int) -> Changes:
+    return _ended(row, OrderStatus.REJECTED, reject_reason=f"denied by the engine: {event.reason}")
+
+
+def _accepted(row: OrderRow, event: events.OrderFact, at: int) -> Changes:
+    return {"accepted_at": at if row.accepted_at is None else row.accepted_at, "done_for_day": False}
+
+
+def _rejected(row: OrderRow, event: events.OrderRejected, at: int) -> Changes:
+    return _ended(row, OrderStatus.REJECTED, reject_reason=event.reason)
+
+
+def _canceled(row: OrderRow, event: events.OrderCanceled, at: int) -> Changes:
+    return _ended(row, OrderStatus.CANCELED, canceled_at=at)
+
+
+def _expired(row: OrderRow, event: events.OrderExpired, at: int) -> Changes:
+    return _ended(row, OrderStatus.EXPIRED)
+
+
+def _ended(row: OrderRow, status: OrderStatus, **changes: Any) -> Changes:
+    """The first end stands; a second one changes nothing."""
+    if row.status in ENDED:
+        return {}
+    return {"status": status, "pending_cancel": False, "pending_replace": False, "done_for_day": False, **changes}
+
+
+def _amended(row: OrderRow, event: events.OrderAmended, at: int) -> Changes:
+    changes = _accepted(row, event, at)
+    changes.update(pending_replace=False, amend_requested_at=None)
+    if event.quantity is not None:
+        changes["quantity"] = event.quantity
+    elif event.reduced_by is not None and row.quantity is not None:
+        reduced = total(row.quantity, event.reduced_by.copy_negate())
+        changes["quantity"] = row.quantity if reduced is None else reduced
+    for name, value in (
+        ("price", event.price),
+        ("stop_price", event.stop_price),
+        ("exchange_order_id", event.new_exchange_order_id),
+        ("client_order_id", event.new_client_order_id),
+    ):
+        if value is not None:
+            changes[name] = value
+    return changes
+
+
+_INTENTS: dict[type[Event], Callable[..., Changes]] = {
+    events.OrderSubmitted: _submitted,
+    events.OrderDenied: _denied,
+    events.OrderCancelRequested: lambda row, event, at: {"cancel_requested_at": at},
+    events.OrderAmendRequested: lambda row, event, at: {"amend_requested_at": at},
+}
+
+_FACTS: dict[type[Event], Callable[..., Changes]] = {
+    events.OrderAccepted: _accepted,
+    events.OrderRejected: _rejected,
+    events.OrderTriggered: _accepted,
+    events.OrderCancelPending: lambda row, event, at: {"pending_cancel": row.status not in ENDED},
+    events.OrderCanceled: _canceled,
+    events.OrderExpired: _expired,
+    events.OrderAmendPending: lambda row, event, at: {"pending_replace": row.status not in ENDED},
+    events.OrderAmended: _amended,
+    events.OrderCancelRejected: lambda row, event, at: {"pending_cancel": False, "cancel_requested_at": None},
+    events.OrderAmendRejected: lambda row, event, at: {"pending_replace": False, "amend_requested_at": None},
+    events.OrderDoneForDay: lambda row, event, at: {"done_for_day": row.status not in ENDED},
+}
+
+
+# --- oddities -------------------------------------------------------------------------------------
+
+
+def _oddities(row: OrderRow, event: events.OrderFact, recorded: Recorded, changes: Changes) -> tuple[AnomalyRow, ...]:
+    odd: tuple[AnomalyRow, ...] = ()
+    if row.external:
+        odd += (_unknown(recorded, row.trading_pair_id),)
+    if "quantity" in changes and changes["quantity"] is row.quantity:  # out of range: it was left as it is
+        message = f"a quantity of {row.quantity} cannot be reduced that far; it stays"
+        odd += (anomaly(AnomalyKind.NUMBER_OUT_OF_RANGE, recorded, message, row.trading_pair_id),)
+    return odd
+
+
+def _unknown(recorded: Recorded, pair: UUID | None) -> AnomalyRow:
+    message = f"{recorded.type} for an order that was never placed"
+    return anomaly(AnomalyKind.UNKNOWN_ORDER, recorded, message, pair)

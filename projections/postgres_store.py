@@ -1,0 +1,145 @@
+"""Rows and checkpoints on PostgreSQL: whole columns as arrays, one statement for each table and step."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from itertools import count
+from typing import Any
+
+import msgspec
+from sqlalchemy.dialects import postgresql
+
+from byjy_events.columns import Money
+from byjy_events.numbers import canonical
+from byjy_events.postgres.backend import PostgresBackend, translated
+from projections.checkpoints import (
+    ADVANCE_GROUP,
+    BEGIN_GROUP,
+    READ_GROUP,
+    STOP_GROUP,
+    Checkpoint,
+    advancing,
+    beginning,
+    stopping,
+)
+from projections.folding import Changes
+from projections.projection import Key, Projection
+from projections.store import Step
+
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+
+class PostgresStore:
+    """See :class:`projections.store.Store`."""
+
+    def __init__(self, backend: PostgresBackend) -> None:
+        self._backend = backend
+
+    async def close(self) -> None:
+        """Nothing is held between calls."""
+
+    async def checkpoint(self, group: str, version: str) -> Checkpoint:
+        with translated():
+            async with self._backend.connection() as connection:
+                found = await connection.fetchrow(_numbered(READ_GROUP), group)
+                if found is None:
+                    await connection.execute(_numbered(BEGIN_GROUP), *beginning(group, version))
+                    found = await connection.fetchrow(_numbered(READ_GROUP), group)
+        return Checkpoint(*found)
+
+    async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
+        shape = _shape(projection)
+        with translated():
+            async with self._backend.connection() as connection:
+                found = await connection.fetch(shape.select, *shape.key_columns(keys))
+        rows = map(shape.row, found)
+        return {projection.key_of(row): row for row in rows}
+
+    async def advance(self, step: Step) -> bool:
+        with translated():
+            async with self._backend.connection() as connection, connection.transaction():
+                parameters = advancing(step.before, step.position, step.passed_over)
+                moved = await connection.execute(_numbered(ADVANCE_GROUP), *parameters)
+                if moved != "UPDATE 1":
+                    return False
+                for changes in step.changes:
+                    await _write(connection, changes)
+                return True
+
+    async def stop(self, before: Checkpoint, position: int, event_type: str, error: str) -> None:
+        with translated():
+            async with self._backend.connection() as connection:
+                await connection.execute(_numbered(STOP_GROUP), *stopping(before, position, event_type, error))
+
+
+async def _write(connection: Any, changes: Changes) -> None:
+    shape = _shape(changes.projection)
+    present = [row for row in changes.rows.values() if row is not None]
+    gone = [key for key, row in changes.rows.items() if row is None]
+    if present:
+        await connection.execute(shape.upsert, *zip(*map(msgspec.structs.astuple, present), strict=True))
+    if gone:
+        await connection.execute(shape.delete, *shape.key_columns(gone))
+
+
+class Shape(msgspec.Struct):
+    """One projection's table as the driver sees it: statements, and the way of values in and out."""
+
+    upsert: str
+    delete: str
+    select: str
+    key_columns: Callable[[Sequence[Key]], list[Sequence[Any]]]
+    row: Callable[[Sequence[Any]], Any]
+
+
+@cache
+def _shape(projection: Projection[Any]) -> Shape:
+    table = projection.table
+    columns = [column.name for column in table.columns]
+    keys = projection.key_columns
+    listed, key = ", ".join(columns), ", ".join(keys)
+    settable = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
+    conflict = f"DO UPDATE SET {settable}" if settable else "DO NOTHING"
+    all_arrays = _arrays([column.type for column in table.columns])
+    key_arrays = _arrays([table.columns[name].type for name in keys])
+    outward = [_outward(column.type) for column in table.columns]
+    row_type = projection.row_type
+
+    def key_columns(wanted: Sequence[Key]) -> list[Sequence[Any]]:
+        return list(zip(*wanted, strict=True)) if len(keys) > 1 else [wanted]
+
+    def row(values: Sequence[Any]) -> Any:
+        changed = (
+            value if change is None or value is None else change(value)
+            for change, value in zip(outward, values, strict=True)
+        )
+        return row_type(**dict(zip(columns, changed, strict=True)))
+
+    return Shape(
+        f"INSERT INTO {table.name} ({listed}) SELECT * FROM unnest({all_arrays}) ON CONFLICT ({key}) {conflict}",  # noqa: S608
+        f"DELETE FROM {table.name} WHERE ({key}) IN (SELECT * FROM unnest({key_arrays}))",  # noqa: S608
+        f"SELECT {listed} FROM {table.name} WHERE ({key}) IN (SELECT * FROM unnest({key_arrays}))",  # noqa: S608
+        key_columns,
+        row,
+    )
+
+
+def _arrays(types: Sequence[Any]) -> str:
+    return ", ".join(f"${number}::{kind.compile(_DIALECT)}[]" for number, kind in enumerate(types, 1))
+
+
+def _outward(column_type: Any) -> Callable[[Any], Any] | None:
+    """From PostgreSQL's value to a row's."""
+    if isinstance(column_type, Money):
+        return canonical
+    values = getattr(column_type, "values", None)
+    return values if isinstance(values, type) else None
+
+
+@cache
+def _numbered(statement: str) -> str:
+    """With PostgreSQL's placeholders."""
+    number = count(1)
+    return re.sub(r"\?", lambda _: f"${next(number)}", statement)

@@ -1,0 +1,211 @@
+"""Projections: pure functions that fold events into rows, and groups of them that advance together.
+
+A projection owns one table. For each event it names the rows concerned (``keys``) and says what becomes
+of each (``evolve``). It does no I/O and keeps no state, so one and the same function serves live
+projection, rebuild, the past and unit tests. A projection of one's own::
+
+    class DailyVolume(Projection[DailyVolumeRow]):
+        name = "daily_volume"
+        version = 1
+        table = daily_volume
+        row_type = DailyVolumeRow
+
+        def keys(self, recorded):
+            return [(recorded.event.pair.id, recorded.effective_at // DAY)]
+
+        @on(OrderFilled)
+        def filled(self, row, event, recorded, key):
+            before = ZERO if row is None else row.quantity
+            return DailyVolumeRow(pair_id=key[0], day=key[1], quantity=CONTEXT.add(before, event.quantity))
+
+    VOLUME = Group("volume", [DailyVolume()])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from operator import attrgetter
+from typing import Any, ClassVar, Generic, TypeVar
+
+import sqlalchemy as sa
+from msgspec import Struct
+
+from byjy_events.event import Event
+from byjy_events.recorded import Recorded
+from projections.rows import Row
+
+R = TypeVar("R", bound=Struct)
+H = TypeVar("H", bound=Callable[..., Any])
+
+Key = Any
+"""The value of a primary key: a tuple in the order of the key's columns when there are several."""
+
+
+class Evolved(Struct, Generic[R], frozen=True):
+    """A row together with rows for other tables of the same group.
+
+    Attributes:
+        row: what ``evolve`` would have returned alone.
+        also: rows that are only ever inserted, e.g. an ``AnomalyRow``. Each belongs to the projection whose
+            ``row_type`` it is. Of several with the same primary key the first one counts.
+    """
+
+    row: R | None
+    also: tuple[Struct, ...] = ()
+
+
+def on(*event_types: type[Event]) -> Callable[[H], H]:
+    """Mark the method of a projection that evolves a row by events of these types.
+
+    The method takes ``(row, event, recorded, key)`` and returns what ``evolve`` returns.
+    """
+
+    def mark(method: H) -> H:
+        method.__evolves__ = event_types  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+class Projection(Generic[R]):
+    """One table, folded from the log.
+
+    Attributes:
+        name: unique among the projections of a group.
+        version: raise it whenever the same events give other rows; the table is then rebuilt.
+        table: its primary key is what ``keys`` names.
+        row_type: a Struct with one field for each column, named and ordered alike.
+        append_only: every key is new with its event and no row ever changes, so none need be loaded.
+        handles: the types of event that concern it: those marked with :func:`on`, unless it is set, as a
+            projection does that overrides ``evolve`` itself.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    table: ClassVar[sa.Table]
+    row_type: type[R]
+    append_only: ClassVar[bool] = False
+    handles: ClassVar[frozenset[type[Event]]] = frozenset()
+    _methods: ClassVar[dict[type[Event], Callable[..., Any]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        methods = dict(cls._methods)
+        for method in vars(cls).values():
+            for event_type in getattr(method, "__evolves__", ()):
+                methods[event_type] = method
+        cls._methods = methods
+        if "handles" not in vars(cls):
+            cls.handles = frozenset(methods)
+
+    def keys(self, recorded: Recorded) -> Sequence[Key]:
+        """The primary keys of the rows that an event concerns, none twice; may be empty."""
+        raise NotImplementedError
+
+    def evolve(self, row: R | None, recorded: Recorded, key: Key) -> R | Evolved[R] | None:
+        """What becomes of one row by one event. Pure: the same arguments, the same answer.
+
+        Args:
+            row: the row as it is; None: there is none.
+            recorded: an event of a type in ``handles``.
+            key: one of ``keys(recorded)``.
+
+        Returns:
+            The new row; the same object if nothing changed; None: there is no such row (an existing one goes).
+        """
+        event = recorded.event
+        answer: R | Evolved[R] | None = self._methods[type(event)](self, row, event, recorded, key)  # type: ignore[index]
+        return answer
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns of the primary key, in the order of a key's values."""
+        return tuple(column.name for column in self.table.primary_key.columns)
+
+    @cached_property
+    def key_of(self) -> Callable[[R], Key]:
+        """A function from a row to its key."""
+        return attrgetter(*self.key_columns)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} version {self.version}>"
+
+
+class Group:
+    """Projections that share one checkpoint, because their tables refer to each other.
+
+    An event is folded by all of them or by none, parents first.
+
+    Attributes:
+        name: unique among the groups of a database.
+        projections: in the order of their foreign keys, parents first.
+        version: of all of them together, e.g. ``orders=1 trades=2``; when it changes the group is rebuilt.
+        handles: the types of event that concern any of them.
+        by_event: for each of these types the projections concerned, parents first.
+        by_row_type: for each type of row the projection that owns it.
+
+    Raises:
+        TypeError: names the projection or the group, and what is wrong with it.
+    """
+
+    def __init__(self, name: str, projections: Sequence[Projection[Any]]) -> None:
+        self.name = name
+        self.projections = tuple(projections)
+        for projection in self.projections:
+            _refuse_incomplete(projection)
+        self._refuse_doubles()
+        self._refuse_children_before_parents()
+        self.version = " ".join(sorted(f"{one.name}={one.version}" for one in self.projections))
+        self.handles = frozenset(event_type for one in self.projections for event_type in one.handles)
+        self.by_event: dict[type[Event], tuple[Projection[Any], ...]] = {
+            event_type: tuple(one for one in self.projections if event_type in one.handles)
+            for event_type in self.handles
+        }
+        self.by_row_type: dict[type[Struct], Projection[Any]] = {one.row_type: one for one in self.projections}
+
+    @property
+    def tables(self) -> tuple[sa.Table, ...]:
+        """The tables that the group owns, parents first."""
+        return tuple(projection.table for projection in self.projections)
+
+    def _refuse_doubles(self) -> None:
+        if not self.projections:
+            raise TypeError(f"{self.name}: a group without projections")
+        for what, values in (
+            ("name", [one.name for one in self.projections]),
+            ("table", [one.table.name for one in self.projections]),
+            ("row_type", [one.row_type.__name__ for one in self.projections]),
+        ):
+            doubles = {value for value in values if values.count(value) > 1}
+            if doubles:
+                raise TypeError(f"{self.name}: {what} {', '.join(sorted(doubles))} belongs to two projections")
+
+    def _refuse_children_before_parents(self) -> None:
+        place = {table.name: index for index, table in enumerate(self.tables)}
+        for table in self.tables:
+            for key in table.foreign_keys:
+                parent = key.column.table.name
+                if place.get(parent, -1) > place[table.name]:
+                    raise TypeError(f"{self.name}: {table.name} refers to {parent}, which has to come before it")
+
+    def __repr__(self) -> str:
+        return f"<Group {self.name}: {self.version}>"
+
+
+def _refuse_incomplete(projection: Projection[Any]) -> None:
+    named = getattr(projection, "name", type(projection).__name__)
+    for attribute in ("name", "table", "row_type"):
+        if not hasattr(projection, attribute):
+            raise TypeError(f"{named}: {attribute} is not set")
+    if not projection.handles:
+        raise TypeError(f"{named}: handles no event; mark its methods with @on(EventType)")
+    if not projection.key_columns:
+        raise TypeError(f"{named}: table {projection.table.name} has no primary key")
+    fields = projection.row_type.__struct_fields__
+    columns = tuple(column.name for column in projection.table.columns)
+    if fields != columns:
+        odd = sorted(set(fields) ^ set(columns)) or "their order"
+        raise TypeError(f"{named}: fields of {projection.row_type.__name__} and columns differ in {odd}")
+
+
+__all__ = ["Evolved", "Group", "Key", "Projection", "Row", "on"]

@@ -1,0 +1,160 @@
+"""Questions to the read side, typed: rows in, rows out, one short statement each.
+
+Every listing is a page in the order of a key: give the last row of one page as ``after`` to get the next.
+Pairs are named by the id of their row, see ``byjy_events.identifiers.pair_id``. Instants are nanoseconds UTC.
+A page has at most ``statements.PAGE_LIMIT`` rows; ValueError otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from byjy_events.identifiers import pair_id
+from byjy_events.vocabulary.orders import OrderStatus
+from projections import statements
+from projections.rows import AnomalyRow, OrderFeeRow, OrderRow, PositionRow, Row, TradeRow, TradingPairRow
+from projections.statements import Statement
+from projections.tables import AliasKind, AnomalyKind
+
+R = TypeVar("R", bound=Row)
+
+
+class Queries:
+    """Reads the tables as they are now; how far behind the log they are, the projector knows.
+
+    Args:
+        database: an engine, from which each question takes a connection of its own, or one connection, whose
+            transaction then decides what all questions see.
+    """
+
+    def __init__(self, database: AsyncEngine | AsyncConnection) -> None:
+        self._database = database
+
+    async def order(self, order_id: UUID) -> OrderRow | None:
+        """One order by its own id; None: there is no row."""
+        return await self._one(OrderRow, statements.order(order_id))
+
+    async def order_by_exchange_id(self, exchange: str, account: str, symbol: str, external_id: str) -> OrderRow | None:
+        """The order that a venue calls so, now or before it was renamed. Of several, the first to claim the id."""
+        return await self._by_external_id(AliasKind.EXCHANGE, exchange, account, symbol, external_id)
+
+    async def order_by_client_id(self, exchange: str, account: str, symbol: str, external_id: str) -> OrderRow | None:
+        """The order that we call so towards a venue, now or before. Of several, the first to claim the id."""
+        return await self._by_external_id(AliasKind.CLIENT, exchange, account, symbol, external_id)
+
+    async def open_orders(
+        self, pair: UUID | None = None, account: str | None = None, after: OrderRow | None = None, limit: int = 100
+    ) -> list[OrderRow]:
+        """Orders that may still trade: by id within a pair or an account, else by account and id."""
+        return await self._all(OrderRow, statements.open_orders(pair, account, after, limit))
+
+    async def orders(
+        self,
+        pair: UUID | None = None,
+        status: OrderStatus | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        after: OrderRow | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> list[OrderRow]:
+        """Orders by ``created_at``, from ``since`` on and before ``until``."""
+        statement = statements.orders_by_time(pair, status, since, until, after, limit, newest_first)
+        return await self._all(OrderRow, statement)
+
+    async def trades(
+        self,
+        order: UUID | None = None,
+        pair: UUID | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        after: TradeRow | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> list[TradeRow]:
+        """Executions by ``executed_at``, from ``since`` on and before ``until``; those of one order as logged.
+
+        Raises:
+            ValueError: ``order`` together with a pair or a time: an order's executions are few, take them all.
+        """
+        if order is None:
+            statement = statements.trades_by_time(pair, since, until, after, limit, newest_first)
+        elif pair is None and since is None and until is None and not newest_first:
+            statement = statements.trades_of_order(order, after, limit)
+        else:
+            raise ValueError("the trades of one order come whole, in the order of the log")
+        return await self._all(TradeRow, statement)
+
+    async def position(self, pair: UUID, account: str, is_test: bool = False) -> PositionRow | None:
+        """What an account holds of a pair; None: it never traded it."""
+        return await self._one(PositionRow, statements.position(pair, account, is_test))
+
+    async def positions(
+        self,
+        pair: UUID | None = None,
+        account: str | None = None,
+        is_test: bool | None = None,
+        after: PositionRow | None = None,
+        limit: int = 100,
+    ) -> list[PositionRow]:
+        """Positions, flat ones too; ``is_test`` None: paper and live."""
+        return await self._all(PositionRow, statements.positions_by_key(pair, account, is_test, after, limit))
+
+    async def pair(self, pair: UUID) -> TradingPairRow | None:
+        """One trading pair by its id; None: nobody ever named it."""
+        return await self._one(TradingPairRow, statements.pair(pair))
+
+    async def pairs(
+        self,
+        exchange: str | None = None,
+        symbol: str | None = None,
+        after: TradingPairRow | None = None,
+        limit: int = 100,
+    ) -> list[TradingPairRow]:
+        """Trading pairs by exchange and symbol."""
+        return await self._all(TradingPairRow, statements.pairs(exchange, symbol, after, limit))
+
+    async def anomalies(
+        self,
+        kind: AnomalyKind | None = None,
+        order: UUID | None = None,
+        since: int | None = None,
+        after: AnomalyRow | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> list[AnomalyRow]:
+        """Anomalies in the order of the log, from the log position ``since`` on."""
+        statement = statements.anomalies_by_position(kind, order, since, after, limit, newest_first)
+        return await self._all(AnomalyRow, statement)
+
+    async def order_fees(self, order: UUID) -> list[OrderFeeRow]:
+        """What one order cost, a row for each asset."""
+        return await self._all(OrderFeeRow, statements.fees_of_order(order))
+
+    async def _by_external_id(
+        self, kind: AliasKind, exchange: str, account: str, symbol: str, external_id: str
+    ) -> OrderRow | None:
+        pair = pair_id(exchange, symbol)
+        found = await self._one(OrderRow, statements.order_by_alias(kind, exchange, account, pair, external_id))
+        if found is not None:
+            return found
+        return await self._one(OrderRow, statements.order_by_own_id_column(kind, account, pair, external_id))
+
+    async def _one(self, row_type: type[R], statement: Statement) -> R | None:
+        rows = await self._all(row_type, statement)
+        return rows[0] if rows else None
+
+    async def _all(self, row_type: type[R], statement: Statement) -> list[R]:
+        if isinstance(self._database, AsyncConnection):
+            return await _read(self._database, row_type, statement)
+        async with self._database.connect() as connection:
+            return await _read(connection, row_type, statement)
+
+
+async def _read(connection: AsyncConnection, row_type: type[R], statement: Statement) -> list[R]:
+    names = row_type.__struct_fields__
+    rows = (await connection.execute(statement)).all()
+    return [row_type(**dict(zip(names, row, strict=True))) for row in rows]

@@ -1,0 +1,190 @@
+"""Rows of the read side's tables: frozen, typed, fields named and ordered as the table's columns.
+
+Instants are integer nanoseconds UTC; ``position`` and ``last_position`` are places in the log.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+from msgspec import Struct
+
+from byjy_events.numbers import CONTEXT, ZERO
+from byjy_events.vocabulary.orders import Liquidity, OrderStatus, OrderType, Side, TimeInForce
+from byjy_events.vocabulary.pairs import PairStatus
+from projections.tables import AliasKind, AnomalyKind
+
+CLOSED = frozenset({OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED})
+"""Statuses of orders that are not in the market any more."""
+
+
+class Row(Struct, frozen=True, kw_only=True, gc=False):
+    """What every row has in common: it is a value, equal when its columns are."""
+
+
+class TradingPairRow(Row, frozen=True, kw_only=True, gc=False):
+    """A row of ``trading_pairs``. ``external``: only named by an order event; its filters are not known."""
+
+    id: UUID
+    symbol: str
+    base_asset: str
+    quote_asset: str
+    exchange: str
+    status: PairStatus
+    min_quantity: Decimal = ZERO
+    max_quantity: Decimal | None = None
+    step_size: Decimal = ZERO
+    min_price: Decimal = ZERO
+    max_price: Decimal | None = None
+    tick_size: Decimal = ZERO
+    is_active: bool = True
+    external: bool = False
+    created_at: int
+    updated_at: int
+
+
+class OrderRow(Row, frozen=True, kw_only=True, gc=False):
+    """A row of ``orders``. Of an external order, whatever the venue did not tell is None.
+
+    Attributes:
+        filled_notional: the sum of quantity times price of the fills; None: not known exactly, and then
+            ``avg_price`` is None too, unless the venue told it.
+        commission: in ``commission_asset``; both None: several assets, see ``order_fees``.
+        pending_cancel, pending_replace, done_for_day: what the venue said last; the status follows.
+    """
+
+    id: UUID
+    exchange_order_id: str | None = None
+    client_order_id: str | None = None
+    trading_pair_id: UUID
+    account: str
+    side: Side | None = None
+    type: OrderType | None = None
+    status: OrderStatus
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    filled_quantity: Decimal = ZERO
+    filled_notional: Decimal | None = ZERO
+    avg_price: Decimal | None = None
+    commission: Decimal | None = ZERO
+    commission_asset: str | None = None
+    exchange: str
+    time_in_force: TimeInForce | None = None
+    is_test: bool = False
+    external: bool = False
+    pending_cancel: bool = False
+    pending_replace: bool = False
+    done_for_day: bool = False
+    reject_reason: str | None = None
+    strategy_id: UUID | None = None
+    strategy_execution_id: UUID | None = None
+    submitted_at: int | None = None
+    accepted_at: int | None = None
+    cancel_requested_at: int | None = None
+    amend_requested_at: int | None = None
+    executed_at: int | None = None
+    canceled_at: int | None = None
+    created_at: int
+    updated_at: int
+    last_position: int
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the order may still trade."""
+        return self.status not in CLOSED
+
+    @property
+    def leaves_quantity(self) -> Decimal | None:
+        """What is still open for execution (FIX 151); None: the order's quantity is not known."""
+        if not self.is_open:
+            return ZERO
+        if self.quantity is None:
+            return None
+        # The operands have up to 38 digits, more than the default context keeps.
+        return max(CONTEXT.subtract(self.quantity, self.filled_quantity), ZERO)
+
+
+class OrderAliasRow(Row, frozen=True, kw_only=True, gc=False):
+    """A row of ``order_aliases``: an external id and the order that claimed it first."""
+
+    exchange: str
+    account: str
+    trading_pair_id: UUID
+    kind: AliasKind
+    external_id: str
+    order_id: UUID
+    claimed_at: int
+
+
+class OrderFeeRow(Row, frozen=True, kw_only=True, gc=False):
+    """A row of ``order_fees``."""
+
+    order_id: UUID
+    asset: str
+    amount: Decimal
+
+
+class TradeRow(Row, frozen=True, kw_only=True, gc=False):
+    """A row of ``trades``: one execution. ``id`` is the event id of the fill."""
+
+    id: UUID
+    order_id: UUID
+    trading_pair_id: UUID
+    account: str
+    is_test: bool = False
+    execution_id: str
+    exchange_order_id: str | None = None
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal = ZERO
+    fee_asset: str | None = None
+    liquidity: Liquidity | None = None
+    executed_at: int
+    position: int
+
+
+class PositionRow(Row, frozen=True, kw_only=True, gc=False):
+    """A row of ``positions``: ``quantity`` is signed, ``avg_price`` None when flat.
+
+    Attributes:
+        realized_pnl: over the row's whole life, in the quote asset, after fees in the quote and base assets;
+            None: it left the range of money.
+        fills: of the holding that is open, or of the last one when flat.
+    """
+
+    trading_pair_id: UUID
+    account: str
+    is_test: bool = False
+    quantity: Decimal = ZERO
+    avg_price: Decimal | None = None
+    realized_pnl: Decimal | None = ZERO
+    fills: int = 0
+    opened_at: int | None = None
+    closed_at: int | None = None
+    created_at: int
+    updated_at: int
+    last_position: int
+
+
+class PositionFeeRow(Row, frozen=True, kw_only=True, gc=False):
+    """A row of ``position_fees``."""
+
+    trading_pair_id: UUID
+    account: str
+    is_test: bool = False
+    asset: str
+    amount: Decimal
+
+
+class AnomalyRow(Row, frozen=True, kw_only=True, gc=False):
+    """A row of ``anomalies``: what was odd about the event at ``position``, as a sentence."""
+
+    position: int
+    kind: AnomalyKind
+    order_id: UUID | None = None
+    trading_pair_id: UUID | None = None
+    message: str
+    recorded_at: int

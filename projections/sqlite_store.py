@@ -1,0 +1,175 @@
+"""Rows and checkpoints on SQLite: reads on a connection of their own, every step through the log's write lane."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite.aiosqlite import dialect as sqlite_dialect
+
+from byjy_events.columns import Flag, Money, Uuid
+from byjy_events.numbers import spelled
+from byjy_events.sqlite.backend import SqliteBackend
+from projections.checkpoints import (
+    ADVANCE_GROUP,
+    BEGIN_GROUP,
+    READ_GROUP,
+    STOP_GROUP,
+    Checkpoint,
+    advancing,
+    beginning,
+    stopping,
+)
+from projections.folding import Changes
+from projections.projection import Key, Projection
+from projections.store import Step
+
+PARAMETERS = 900
+"""Parameters of one statement; older builds of SQLite take 999."""
+
+_DIALECT = sqlite_dialect()
+
+
+class SqliteStore:
+    """See :class:`projections.store.Store`."""
+
+    def __init__(self, backend: SqliteBackend) -> None:
+        self._backend = backend
+        self._reader = backend.reader()
+
+    async def close(self) -> None:
+        await self._reader.close()
+
+    async def checkpoint(self, group: str, version: str) -> Checkpoint:
+        found = await self._reader.fetch(READ_GROUP, (group,))
+        if not found:
+            await self._backend.transact(lambda connection: connection.execute(BEGIN_GROUP, beginning(group, version)))
+            found = await self._reader.fetch(READ_GROUP, (group,))
+        return Checkpoint(*found[0])
+
+    async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
+        shape = _shape(projection)
+        at_once = PARAMETERS // shape.key_width
+        rows = {}
+        for start in range(0, len(keys), at_once):
+            some = keys[start : start + at_once]
+            parameters = [value for key in some for value in shape.key_values(key)]
+            for values in await self._reader.fetch(shape.select(len(some)), parameters):
+                row = shape.row(values)
+                rows[projection.key_of(row)] = row
+        return rows
+
+    async def advance(self, step: Step) -> bool:
+        def write(connection: sqlite3.Connection) -> bool:
+            moved = connection.execute(ADVANCE_GROUP, advancing(step.before, step.position, step.passed_over))
+            if moved.rowcount != 1:
+                return False
+            for changes in step.changes:
+                _write(connection, changes)
+            return True
+
+        # Rows follow from the log: losing the last steps with the power is no loss, so nobody waits for the disk.
+        return await self._backend.transact(write, durable=False)
+
+    async def stop(self, before: Checkpoint, position: int, event_type: str, error: str) -> None:
+        parameters = stopping(before, position, event_type, error)
+        await self._backend.transact(lambda connection: connection.execute(STOP_GROUP, parameters))
+
+
+def _write(connection: sqlite3.Connection, changes: Changes) -> None:
+    shape = _shape(changes.projection)
+    present = [shape.values(row) for row in changes.rows.values() if row is not None]
+    gone = [shape.key_values(key) for key, row in changes.rows.items() if row is None]
+    if present:
+        connection.executemany(shape.upsert, present)
+    if gone:
+        connection.executemany(shape.delete, gone)
+
+
+class Shape(msgspec.Struct):
+    """One projection's table as the driver sees it: statements, and the way of values in and out."""
+
+    upsert: str
+    delete: str
+    key_width: int
+    select: Callable[[int], str]
+    values: Callable[[Any], tuple[Any, ...]]
+    key_values: Callable[[Key], tuple[Any, ...]]
+    row: Callable[[Sequence[Any]], Any]
+
+
+@cache
+def _shape(projection: Projection[Any]) -> Shape:
+    table = projection.table
+    columns = [column.name for column in table.columns]
+    keys = projection.key_columns
+    listed, key = ", ".join(columns), ", ".join(keys)
+    settable = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
+    conflict = f"DO UPDATE SET {settable}" if settable else "DO NOTHING"
+    marks = ", ".join("?" * len(columns))
+    one_key = f"({', '.join('?' * len(keys))})"
+    inward = [_inward(column.type) for column in table.columns]
+    key_inward = [_inward(table.columns[name].type) for name in keys]
+    outward = [_outward(column.type) for column in table.columns]
+    row_type = projection.row_type
+
+    def values(row: Any) -> tuple[Any, ...]:
+        plain = msgspec.structs.astuple(row)
+        return tuple(
+            [
+                value if change is None or value is None else change(value)
+                for change, value in zip(inward, plain, strict=True)
+            ]
+        )
+
+    def key_values(key: Key) -> tuple[Any, ...]:
+        parts = key if len(keys) > 1 else (key,)
+        return tuple([value if change is None else change(value) for change, value in zip(key_inward, parts, strict=True)])
+
+    def row(values: Sequence[Any]) -> Any:
+        changed = (
+            value if change is None or value is None else change(value)
+            for change, value in zip(outward, values, strict=True)
+        )
+        return row_type(**dict(zip(columns, changed, strict=True)))
+
+    def select(count: int) -> str:
+        return f"SELECT {listed} FROM {table.name} WHERE ({key}) IN (VALUES {', '.join([one_key] * count)})"  # noqa: S608
+
+    return Shape(
+        f"INSERT INTO {table.name} ({listed}) VALUES ({marks}) ON CONFLICT ({key}) {conflict}",  # noqa: S608
+        f"DELETE FROM {table.name} WHERE ({key}) = {one_key}",  # noqa: S608
+        len(keys),
+        select,
+        values,
+        key_values,
+        row,
+    )
+
+
+def _inward(column_type: Any) -> Callable[[Any], Any] | None:
+    """From a row's value to SQLite's; None: it is the same."""
+    if isinstance(column_type, Uuid):
+        return _uuid_bytes
+    if isinstance(column_type, Money):
+        return spelled
+    if isinstance(column_type, Flag):
+        return int
+    if isinstance(column_type, (sa.String, sa.types.TypeDecorator)):
+        return str.__str__  # an enum is a str too, which the driver would have to adapt
+    return None
+
+
+def _uuid_bytes(value: Any) -> bytes:
+    raw: bytes = value.bytes
+    return raw
+
+
+def _outward(column_type: Any) -> Callable[[Any], Any] | None:
+    """From SQLite's value to a row's: SQLAlchemy's own way, so that queries and runner agree."""
+    processor = column_type.dialect_impl(_DIALECT).result_processor(_DIALECT, None)
+    return processor  # type: ignore[no-any-return]

@@ -1,0 +1,337 @@
+"""The tables of the read side, as SQLAlchemy sees them. Only projectors write them; the log rebuilds them.
+
+Instants are integer nanoseconds UTC. Money is exact: NUMERIC(38, 18) on PostgreSQL, canonical TEXT on
+SQLite, where no arithmetic or comparison may be done on it in SQL. What a venue tells (prices, fees,
+filled quantities, its ids) carries no bound, sign or uniqueness: a CHECK holds only what a fold
+guarantees for every input, or a strange message would stop the projector.
+
+Indexes end in the key that breaks ties, so that each serves a filter and its keyset pages in one go.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from byjy_events.columns import NAMING, BigInt, Flag, Money, Nanoseconds, Uuid, one_of, word
+from byjy_events.vocabulary.orders import Liquidity, OrderStatus, OrderType, Side, TimeInForce
+from byjy_events.vocabulary.pairs import PairStatus
+
+metadata = sa.MetaData(naming_convention=NAMING)
+
+
+class AliasKind(StrEnum):
+    """Who gave an order its external id."""
+
+    EXCHANGE = "EXCHANGE"
+    CLIENT = "CLIENT"
+
+
+class AnomalyKind(StrEnum):
+    """What was odd about an event that the log holds all the same.
+
+    Attributes:
+        UNKNOWN_ORDER: about an order the engine never placed.
+        UNKNOWN_PAIR: a venue told of a pair that nobody listed; a stub row was made.
+        UNKNOWN_TRADE: a bust or correction of an execution that was never told.
+        LATE_FILL: a fill after the order's end; it counts, the status stays.
+        OVERFILL: more was filled than ordered.
+        ALIAS_CONFLICT: an external id that belongs to another order already; the first claim stands.
+        FACT_CONFLICTED: a fact was told again with other content; the first telling stands.
+        MESSAGE_UNUSABLE: a venue's message could not be decoded; it is kept whole in the log.
+        NUMBER_OUT_OF_RANGE: a derived number does not fit NUMERIC(38, 18).
+        NOT_FOLDED: the event is kept, but this version of the read side does not act on it yet.
+        PLACED_AGAIN: an order was placed a second time; the first placing stands.
+    """
+
+    UNKNOWN_ORDER = "UNKNOWN_ORDER"
+    UNKNOWN_PAIR = "UNKNOWN_PAIR"
+    UNKNOWN_TRADE = "UNKNOWN_TRADE"
+    LATE_FILL = "LATE_FILL"
+    OVERFILL = "OVERFILL"
+    ALIAS_CONFLICT = "ALIAS_CONFLICT"
+    FACT_CONFLICTED = "FACT_CONFLICTED"
+    MESSAGE_UNUSABLE = "MESSAGE_UNUSABLE"
+    NUMBER_OUT_OF_RANGE = "NUMBER_OUT_OF_RANGE"
+    NOT_FOLDED = "NOT_FOLDED"
+    PLACED_AGAIN = "PLACED_AGAIN"
+
+
+class Choice(sa.types.TypeDecorator[StrEnum]):
+    """One of an enum's values, kept as its text; the CHECK is made by ``one_of``."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def __init__(self, values: type[StrEnum]) -> None:
+        super().__init__(32)
+        self.values = values
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.String(32))
+
+    def process_bind_param(self, value: StrEnum | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> StrEnum | None:
+        return None if value is None else self.values(value)
+
+
+def _external_id(name: str, nullable: bool = True) -> sa.Column[Any]:
+    return sa.Column(name, word(255), nullable=nullable)
+
+
+def _amount(name: str) -> sa.Column[Any]:
+    """Money that is always there, and starts at nothing."""
+    return sa.Column(name, Money, nullable=False, server_default="0")
+
+
+def _flag(name: str, default: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, Flag, nullable=False, server_default=sa.true() if default else sa.false())
+
+
+def _pair(primary_key: bool = False) -> sa.Column[Any]:
+    reference = sa.ForeignKey("trading_pairs.id", ondelete="CASCADE")
+    return sa.Column("trading_pair_id", Uuid, reference, nullable=False, primary_key=primary_key)
+
+
+def _order(primary_key: bool = False) -> sa.Column[Any]:
+    reference = sa.ForeignKey("orders.id", ondelete="CASCADE")
+    return sa.Column("order_id", Uuid, reference, nullable=False, primary_key=primary_key)
+
+
+def _money_is_plain(*columns: str) -> Any:
+    """On SQLite money is TEXT: digits, at most one point between them, a minus sign only in front."""
+    each = (
+        f"{column} GLOB '*[0-9]' AND NOT ({column} GLOB '*[^-0-9.]*' OR {column} GLOB '?*-*' OR {column} GLOB '*.*.*')"
+        for column in columns
+    )
+    return sa.CheckConstraint(" AND ".join(each), name="money").ddl_if(dialect="sqlite")
+
+
+def _flags_are_bits(*columns: str) -> Any:
+    """On SQLite a flag is INTEGER."""
+    return sa.CheckConstraint(" AND ".join(f"{column} IN (0, 1)" for column in columns), name="flags").ddl_if(
+        dialect="sqlite"
+    )
+
+
+trading_pairs = sa.Table(
+    "trading_pairs",
+    metadata,
+    sa.Column("id", Uuid, primary_key=True),
+    sa.Column("symbol", word(255), nullable=False),
+    sa.Column("base_asset", word(255), nullable=False),
+    sa.Column("quote_asset", word(255), nullable=False),
+    sa.Column("exchange", word(255), nullable=False),
+    sa.Column("status", Choice(PairStatus), nullable=False),
+    _amount("min_quantity"),
+    sa.Column("max_quantity", Money),
+    _amount("step_size"),
+    _amount("min_price"),
+    sa.Column("max_price", Money),
+    _amount("tick_size"),
+    _flag("is_active", default=True),
+    _flag("external"),
+    sa.Column("created_at", Nanoseconds, nullable=False),
+    sa.Column("updated_at", Nanoseconds, nullable=False),
+    # The id is derived from these two, so the fold cannot make them collide.
+    sa.UniqueConstraint("exchange", "symbol", name="uq_trading_pairs_exchange_symbol"),
+    one_of("status", PairStatus),
+    _money_is_plain("min_quantity", "max_quantity", "step_size", "min_price", "max_price", "tick_size"),
+    _flags_are_bits("is_active", "external"),
+    sa.Index("ix_trading_pairs_symbol", "symbol", "exchange"),
+    sa.Index("ix_trading_pairs_exchange", "exchange"),
+    sqlite_strict=True,
+)
+"""What can be traded. ``external``: known only because an order event named it; filters are not known."""
+
+OPEN = "status IN ('PENDING_NEW', 'NEW', 'PARTIALLY_FILLED', 'PENDING_CANCEL', 'PENDING_REPLACE', 'DONE_FOR_DAY')"
+"""The condition of the partial indexes; a query has to spell it exactly so, or the planner passes them over."""
+
+orders = sa.Table(
+    "orders",
+    metadata,
+    sa.Column("id", Uuid, primary_key=True),
+    _external_id("exchange_order_id"),
+    _external_id("client_order_id"),
+    _pair(),
+    sa.Column("account", word(255), nullable=False),
+    sa.Column("side", Choice(Side)),
+    sa.Column("type", Choice(OrderType)),
+    sa.Column("status", Choice(OrderStatus), nullable=False),
+    sa.Column("quantity", Money),
+    sa.Column("price", Money),
+    sa.Column("stop_price", Money),
+    _amount("filled_quantity"),
+    sa.Column("filled_notional", Money, server_default="0"),
+    sa.Column("avg_price", Money),
+    sa.Column("commission", Money, server_default="0"),
+    _external_id("commission_asset"),
+    sa.Column("exchange", word(255), nullable=False),
+    sa.Column("time_in_force", Choice(TimeInForce), server_default="GTC"),
+    _flag("is_test"),
+    _flag("external"),
+    _flag("pending_cancel"),
+    _flag("pending_replace"),
+    _flag("done_for_day"),
+    sa.Column("reject_reason", sa.Text),
+    sa.Column("strategy_id", Uuid),
+    sa.Column("strategy_execution_id", Uuid),
+    sa.Column("submitted_at", Nanoseconds),
+    sa.Column("accepted_at", Nanoseconds),
+    sa.Column("cancel_requested_at", Nanoseconds),
+    sa.Column("amend_requested_at", Nanoseconds),
+    sa.Column("executed_at", Nanoseconds),
+    sa.Column("canceled_at", Nanoseconds),
+    sa.Column("created_at", Nanoseconds, nullable=False),
+    sa.Column("updated_at", Nanoseconds, nullable=False),
+    sa.Column("last_position", BigInt, nullable=False),
+    one_of("side", Side),
+    one_of("type", OrderType),
+    one_of("status", OrderStatus),
+    one_of("time_in_force", TimeInForce),
+    _money_is_plain("quantity", "price", "stop_price", "filled_quantity", "filled_notional", "avg_price", "commission"),
+    _flags_are_bits("is_test", "external", "pending_cancel", "pending_replace", "done_for_day"),
+    sa.Index("ix_orders_trading_pair_id", "trading_pair_id", "created_at", "id"),
+    sa.Index("ix_orders_status", "status", "created_at", "id"),
+    sa.Index("ix_orders_created_at", "created_at", "id"),
+    sa.Index("ix_orders_exchange_order_id", "exchange_order_id"),
+    sa.Index("ix_orders_client_order_id", "client_order_id"),
+    sa.Index(
+        "ix_orders_open_trading_pair_id",
+        "trading_pair_id",
+        "id",
+        sqlite_where=sa.text(OPEN),
+        postgresql_where=sa.text(OPEN),
+    ),
+    sa.Index("ix_orders_open_account", "account", "id", sqlite_where=sa.text(OPEN), postgresql_where=sa.text(OPEN)),
+    sqlite_strict=True,
+)
+"""Every order, one row each. ``external``: the engine did not place it; what the venue left out is null.
+
+``commission`` is the sum of the fees in ``commission_asset``; both are null once fees came in several
+assets, with the detail in ``order_fees``. ``created_at`` and ``updated_at`` are the best clock of the first
+and of the last event folded in, ``executed_at`` that of the last fill. ``cancel_requested_at`` and
+``amend_requested_at`` are emptied when the venue refuses, or has carried out the amendment.
+"""
+
+order_aliases = sa.Table(
+    "order_aliases",
+    metadata,
+    sa.Column("exchange", word(255), primary_key=True),
+    sa.Column("account", word(255), primary_key=True),
+    _pair(primary_key=True),
+    sa.Column("kind", Choice(AliasKind), primary_key=True),
+    sa.Column("external_id", word(255), primary_key=True),
+    _order(),
+    sa.Column("claimed_at", BigInt, nullable=False),
+    one_of("kind", AliasKind),
+    sa.Index("ix_order_aliases_order_id", "order_id"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+"""Which order an external id means. The first claim wins; ``claimed_at`` is its log position."""
+
+order_fees = sa.Table(
+    "order_fees",
+    metadata,
+    _order(primary_key=True),
+    sa.Column("asset", word(255), primary_key=True),
+    _amount("amount"),
+    _money_is_plain("amount"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+"""What an order cost in fees, one row for each asset they were paid in; negative: a rebate."""
+
+trades = sa.Table(
+    "trades",
+    metadata,
+    sa.Column("id", Uuid, primary_key=True),
+    _order(),
+    _pair(),
+    sa.Column("account", word(255), nullable=False),
+    _flag("is_test"),
+    _external_id("execution_id", nullable=False),
+    _external_id("exchange_order_id"),
+    sa.Column("side", Choice(Side), nullable=False),
+    sa.Column("quantity", Money, nullable=False),
+    sa.Column("price", Money, nullable=False),
+    _amount("fee"),
+    _external_id("fee_asset"),
+    sa.Column("liquidity", Choice(Liquidity)),
+    sa.Column("executed_at", Nanoseconds, nullable=False),
+    sa.Column("position", BigInt, nullable=False),
+    one_of("side", Side),
+    one_of("liquidity", Liquidity),
+    _money_is_plain("quantity", "price", "fee"),
+    _flags_are_bits("is_test"),
+    sa.Index("ix_trades_order_id", "order_id", "position"),
+    sa.Index("ix_trades_trading_pair_id", "trading_pair_id", "executed_at", "position"),
+    sa.Index("ix_trades_executed_at", "executed_at", "position"),
+    sqlite_strict=True,
+)
+"""The executions of orders. ``id`` is the event id of the fill, ``position`` its place in the log."""
+
+positions = sa.Table(
+    "positions",
+    metadata,
+    _pair(primary_key=True),
+    sa.Column("account", word(255), primary_key=True),
+    sa.Column("is_test", Flag, primary_key=True, server_default=sa.false()),
+    _amount("quantity"),
+    sa.Column("avg_price", Money),
+    sa.Column("realized_pnl", Money, server_default="0"),
+    sa.Column("fills", BigInt, nullable=False, server_default="0"),
+    sa.Column("opened_at", Nanoseconds),
+    sa.Column("closed_at", Nanoseconds),
+    sa.Column("created_at", Nanoseconds, nullable=False),
+    sa.Column("updated_at", Nanoseconds, nullable=False),
+    sa.Column("last_position", BigInt, nullable=False),
+    _money_is_plain("quantity", "avg_price", "realized_pnl"),
+    _flags_are_bits("is_test"),
+    sa.Index("ix_positions_account", "account", "is_test", "trading_pair_id"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+"""Netted holdings at average cost. ``quantity`` is signed; ``avg_price`` is null when flat.
+
+``realized_pnl`` sums over the row's whole life, in the quote asset, after fees in the quote and base
+assets; null once it left the range of money. ``fills``, ``opened_at`` and ``closed_at`` tell of the holding
+that is open, or of the last one when flat.
+"""
+
+position_fees = sa.Table(
+    "position_fees",
+    metadata,
+    _pair(primary_key=True),
+    sa.Column("account", word(255), primary_key=True),
+    sa.Column("is_test", Flag, primary_key=True, server_default=sa.false()),
+    sa.Column("asset", word(255), primary_key=True),
+    _amount("amount"),
+    _money_is_plain("amount"),
+    _flags_are_bits("is_test"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+"""Fees paid in an asset that is neither base nor quote: tallied, not part of ``realized_pnl``."""
+
+anomalies = sa.Table(
+    "anomalies",
+    metadata,
+    sa.Column("position", BigInt, primary_key=True, autoincrement=False),
+    sa.Column("kind", Choice(AnomalyKind), primary_key=True),
+    # Neither id is a foreign key: the point of an anomaly may be that there is no such row.
+    sa.Column("order_id", Uuid),
+    sa.Column("trading_pair_id", Uuid),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("recorded_at", Nanoseconds, nullable=False),
+    one_of("kind", AnomalyKind),
+    sa.Index("ix_anomalies_kind", "kind", "position"),
+    sa.Index("ix_anomalies_order_id", "order_id", "position", "kind"),
+    sqlite_strict=True,
+)
+"""What was odd, one row for each kind of oddity of an event. ``position`` is the event's place in the log."""

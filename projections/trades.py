@@ -1,0 +1,46 @@
+"""Trades: one row for each execution that the venue told of, as it told it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from byjy_events.recorded import Recorded
+from byjy_events.vocabulary.orders import OrderFilled
+from projections.pairs import trading_pair_id
+from projections.projection import Key, Projection, on
+from projections.rows import TradeRow
+from projections.tables import trades
+
+
+class Trades(Projection[TradeRow]):
+    """``trades``: the key is the event id of the fill, which the log holds once."""
+
+    name = "trades"
+    version = 1
+    table = trades
+    row_type = TradeRow
+    append_only = True
+
+    def keys(self, recorded: Recorded) -> Sequence[Key]:
+        return (recorded.event_id,)
+
+    @on(OrderFilled)
+    def filled(self, row: TradeRow | None, event: OrderFilled, recorded: Recorded, key: UUID) -> TradeRow:
+        return TradeRow(
+            id=key,
+            order_id=recorded.stream_id,
+            trading_pair_id=trading_pair_id(event.pair),
+            account=event.account,
+            is_test=event.is_test,
+            execution_id=event.execution_id,
+            exchange_order_id=event.exchange_order_id,
+            side=event.side,
+            quantity=event.quantity,
+            price=event.price,
+            fee=event.fee,
+            fee_asset=event.fee_asset,
+            liquidity=event.liquidity,
+            executed_at=recorded.effective_at,
+            position=recorded.position,
+        )

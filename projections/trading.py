@@ -1,0 +1,27 @@
+"""The group of everything about orders, trades and positions."""
+
+from __future__ import annotations
+
+from projections.aliases import OrderAliases
+from projections.anomalies import Anomalies
+from projections.fees import OrderFees, PositionFees
+from projections.orders import Orders
+from projections.pairs import TradingPairs
+from projections.positions import Positions
+from projections.projection import Group
+from projections.trades import Trades
+
+TRADING = Group(
+    "trading",
+    [
+        TradingPairs(),
+        Orders(),
+        OrderAliases(),
+        OrderFees(),
+        Trades(),
+        Positions(),
+        PositionFees(),
+        Anomalies(),
+    ],
+)
+"""``trading_pairs`` and all that refers to it, advancing together."""
