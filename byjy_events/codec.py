@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from byjy_events.errors import InvalidEvent
-from byjy_events.event import EVENT_TYPES, Event, EventType, UnknownEvent, invalid_event
-from byjy_events.numbers import spelled
+from byjy_events.event import EVENT_TYPES, Event, EventType, UnknownEvent, invalid_event, storable
+from byjy_events.numbers import InexactNumber, canonical, spelled
 
 PAYLOAD_LIMIT = 1024 * 1024
 """Bytes that one payload may have."""
@@ -33,10 +33,11 @@ def encode(event: Event) -> tuple[bytes, Event]:
     known = EVENT_TYPES.get(name)
     if known is None or known.struct is not type(event):
         raise InvalidEvent(name, "type", "not a registered event type; decorate the class with @event_type()")
+    event = _exact(known, event)
     try:
         payload = _encode(event)
     except (UnicodeEncodeError, TypeError) as error:
-        raise InvalidEvent(name, "?", f"cannot be encoded: {error}") from None
+        raise InvalidEvent(name, _unstorable(event), f"cannot be encoded: {error}") from None
     if b"E-" in payload:  # str(Decimal) goes scientific below 1E-6; a look at the bytes is the cheapest test
         payload = _encode(_plain(msgspec.to_builtins(event, builtin_types=(Decimal,))))
     return payload, _read_back(known, payload)
@@ -65,6 +66,21 @@ def _upcast(known: EventType, schema_version: int, payload: bytes) -> Event:
     return msgspec.convert(fields, known.struct)
 
 
+def _exact(known: EventType, event: Event) -> Event:
+    """``msgspec.structs.replace`` brings in numbers that no constructor saw: check them, spell them canonically."""
+    respelled = {}
+    for name in known.decimals:
+        value = getattr(event, name)
+        if value is not None:
+            try:
+                exact = canonical(value)
+            except InexactNumber as error:
+                raise InvalidEvent(known.name, name, str(error)) from None
+            if exact is not value:
+                respelled[name] = exact
+    return msgspec.structs.replace(event, **respelled) if respelled else event
+
+
 def _read_back(known: EventType, payload: bytes) -> Event:
     """What would not read back must not get in: it would stop every reader for ever."""
     if len(payload) > PAYLOAD_LIMIT:
@@ -73,13 +89,21 @@ def _read_back(known: EventType, payload: bytes) -> Event:
         decoded = known.decode(payload)
     except msgspec.ValidationError as error:
         raise invalid_event(known.name, error) from None
-    for name in known.decimals:
-        value = getattr(decoded, name)
-        if value is not None and not value.is_finite():
-            raise InvalidEvent(known.name, name, f"{value} is not a finite number")
     if b"\\u0000" in payload and _NUL.search(payload):
-        raise InvalidEvent(known.name, "?", "holds a NUL character")
+        raise InvalidEvent(known.name, _unstorable(decoded), "holds a NUL character")
+    decoded._check()
     return decoded
+
+
+def _unstorable(struct: msgspec.Struct) -> str:
+    """The path of the first text that cannot be stored."""
+    for name in struct.__struct_fields__:
+        value = getattr(struct, name)
+        if isinstance(value, str) and not storable(value):
+            return name
+        if isinstance(value, msgspec.Struct) and (path := _unstorable(value)) != "?":
+            return f"{name}.{path}"
+    return "?"
 
 
 def _plain(value: Any) -> Any:

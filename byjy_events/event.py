@@ -2,8 +2,8 @@
 
 An event is a frozen :class:`msgspec.Struct`, named in the past tense. Constructing one checks every
 field and spells decimals canonically; decoding a stored one does not check again, because nothing
-unchecked is ever stored. ``msgspec.structs.replace`` goes round the constructor, so ``append`` decodes
-what it is about to store and refuses what would not read back.
+unchecked is ever stored. ``msgspec.structs.replace`` goes round the constructor, so ``append`` checks
+what it is about to store once more, and refuses what would not read back.
 
 Two kinds: an :class:`Intent` is what the engine wants and may be refused; a :class:`Fact` is what a
 venue says, has an id derived from what the venue calls it, and is never refused for what it says.
@@ -60,7 +60,7 @@ class _CheckedMeta(msgspec.StructMeta):
         except msgspec.ValidationError as error:
             raise invalid_event(cls.__name__, error) from None
         for name, value in fields.items():
-            if type(value) is str and not _storable(value):
+            if type(value) is str and not storable(value):
                 raise InvalidEvent(cls.__name__, name, "holds a NUL character or a lone surrogate")
         checked._check()
         return checked
@@ -181,7 +181,7 @@ def _is_decimal(hint: Any) -> bool:
     return hint is Decimal
 
 
-def _storable(text: str) -> bool:
+def storable(text: str) -> bool:
     """PostgreSQL's text holds no NUL; UTF-8 holds no lone surrogate."""
     if "\x00" in text:
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -257,7 +257,7 @@ class EventLog:
 
     def read_chunks(
         self, *, after: int = 0, upto: int | None = None, size: int = CHUNK
-    ) -> AsyncIterator[list[Recorded]]:
+    ) -> AsyncGenerator[list[Recorded], None]:
         """Every event between two positions, in lists of at most ``size``: the fast way through a long log."""
         return self._chunks(Query(after=after, upto=upto), size)
 
@@ -278,7 +278,7 @@ class EventLog:
                     continue
                 yield recorded
 
-    async def follow_chunks(self, *, after: int = 0, size: int = CHUNK) -> AsyncIterator[list[Recorded]]:
+    async def follow_chunks(self, *, after: int = 0, size: int = CHUNK) -> AsyncGenerator[list[Recorded], None]:
         """Like :meth:`follow`, all events, in the batches in which they come."""
         subscription = self._tail.subscribe()
         self._watch()
@@ -302,7 +302,7 @@ class EventLog:
             for recorded in chunk:
                 yield recorded
 
-    async def _chunks(self, query: Query, size: int) -> AsyncIterator[list[Recorded]]:
+    async def _chunks(self, query: Query, size: int) -> AsyncGenerator[list[Recorded], None]:
         while chunk := await self._chunk(query, size):
             yield chunk
             query = query.beyond(chunk[-1].position)

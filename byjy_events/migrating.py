@@ -181,7 +181,7 @@ def _sqlite_engine(path: Path) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # else the driver commits before every CREATE and DROP
+        connection.isolation_level = None  # the driver must not open transactions of its own
         for pragma in (*SQLITE_PRAGMAS, "PRAGMA foreign_keys = OFF"):
             connection.execute(pragma)
 

@@ -28,8 +28,8 @@ from projections.folding import Changes
 from projections.projection import Key, Projection
 from projections.store import Step
 
-PARAMETERS = 900
-"""Parameters of one statement; older builds of SQLite take 999."""
+PARAMETERS = 9_000
+"""Parameters of one statement; SQLite takes 32,766."""
 
 _DIALECT = sqlite_dialect()
 
@@ -108,6 +108,7 @@ def _shape(projection: Projection[Any]) -> Shape:
     columns = [column.name for column in table.columns]
     keys = projection.key_columns
     listed, key = ", ".join(columns), ", ".join(keys)
+    all_of_table = ", ".join(f"{table.name}.{name}" for name in columns)
     settable = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
     conflict = f"DO UPDATE SET {settable}" if settable else "DO NOTHING"
     marks = ", ".join("?" * len(columns))
@@ -138,7 +139,9 @@ def _shape(projection: Projection[Any]) -> Shape:
         return row_type(**dict(zip(columns, changed, strict=True)))
 
     def select(count: int) -> str:
-        return f"SELECT {listed} FROM {table.name} WHERE ({key}) IN (VALUES {', '.join([one_key] * count)})"  # noqa: S608
+        # A row value IN (VALUES …) would scan the whole table where the key has several columns.
+        wanted = f"WITH wanted ({key}) AS (VALUES {', '.join([one_key] * count)})"
+        return f"{wanted} SELECT {all_of_table} FROM wanted CROSS JOIN {table.name} USING ({key})"  # noqa: S608
 
     return Shape(
         f"INSERT INTO {table.name} ({listed}) VALUES ({marks}) ON CONFLICT ({key}) {conflict}",  # noqa: S608

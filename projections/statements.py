@@ -70,7 +70,7 @@ def open_orders(
 ) -> Statement:
     """Orders that may still trade: by id within a pair or an account, else by account and id."""
     statement = _filtered(sa.select(orders).where(sa.text(OPEN)), orders, trading_pair_id=pair, account=account)
-    keys = (orders.c.account, orders.c.id) if pair is None and account is None else (orders.c.id,)
+    keys = [orders.c.account, orders.c.id] if pair is None and account is None else [orders.c.id]
     return _page(statement, keys, after, limit)
 
 
@@ -85,13 +85,14 @@ def orders_by_time(
 ) -> Statement:
     """Orders by ``created_at``, from ``since`` on and before ``until``."""
     statement = _filtered(sa.select(orders), orders, trading_pair_id=pair, status=status)
+    since, until = _unless_passed(since, until, after, newest_first)
     statement = _between(statement, orders.c.created_at, since, until)
-    return _page(statement, (orders.c.created_at, orders.c.id), after, limit, newest_first)
+    return _page(statement, [orders.c.created_at, orders.c.id], after, limit, newest_first)
 
 
 def trades_of_order(order_id: UUID, after: TradeRow | None = None, limit: int = 100) -> Statement:
     """The executions of one order in the order of the log."""
-    return _page(sa.select(trades).where(trades.c.order_id == order_id), (trades.c.position,), after, limit)
+    return _page(sa.select(trades).where(trades.c.order_id == order_id), [trades.c.position], after, limit)
 
 
 def trades_by_time(
@@ -104,8 +105,9 @@ def trades_by_time(
 ) -> Statement:
     """Executions by ``executed_at``, from ``since`` on and before ``until``."""
     statement = _filtered(sa.select(trades), trades, trading_pair_id=pair)
+    since, until = _unless_passed(since, until, after, newest_first)
     statement = _between(statement, trades.c.executed_at, since, until)
-    return _page(statement, (trades.c.executed_at, trades.c.position), after, limit, newest_first)
+    return _page(statement, [trades.c.executed_at, trades.c.position], after, limit, newest_first)
 
 
 def position(pair: UUID, account: str, is_test: bool = False) -> Statement:
@@ -120,12 +122,15 @@ def positions_by_key(
     after: PositionRow | None = None,
     limit: int = 100,
 ) -> Statement:
-    """Positions, by account first when an account is given, by pair first otherwise."""
+    """Positions by pair, account and paper; those of one account live before paper, then by pair."""
     statement = _filtered(sa.select(positions), positions, trading_pair_id=pair, account=account, is_test=is_test)
     column = positions.c
-    by_pair = (column.trading_pair_id, column.account, column.is_test)
-    by_account = (column.account, column.is_test, column.trading_pair_id)
-    return _page(statement, by_pair if account is None else by_account, after, limit)
+    keys = [column.trading_pair_id, column.account, column.is_test]
+    if pair is not None:
+        keys = [column.account, column.is_test]
+    elif account is not None:
+        keys = [column.is_test, column.trading_pair_id]
+    return _page(statement, keys, after, limit)
 
 
 def pair(pair_id: UUID) -> Statement:
@@ -136,11 +141,15 @@ def pair(pair_id: UUID) -> Statement:
 def pairs(
     exchange: str | None = None, symbol: str | None = None, after: TradingPairRow | None = None, limit: int = 100
 ) -> Statement:
-    """Trading pairs, by symbol first when a symbol is given, by exchange first otherwise."""
+    """Trading pairs by exchange and symbol."""
     statement = _filtered(sa.select(trading_pairs), trading_pairs, exchange=exchange, symbol=symbol)
     column = trading_pairs.c
-    by_exchange, by_symbol = (column.exchange, column.symbol), (column.symbol, column.exchange)
-    return _page(statement, by_exchange if symbol is None else by_symbol, after, limit)
+    keys = [column.exchange, column.symbol]
+    if symbol is not None:
+        keys = [column.exchange]
+    elif exchange is not None:
+        keys = [column.symbol]
+    return _page(statement, keys, after, limit)
 
 
 def anomalies_by_position(
@@ -153,8 +162,10 @@ def anomalies_by_position(
 ) -> Statement:
     """Anomalies in the order of the log; ``since`` is the first position of interest."""
     statement = _filtered(sa.select(anomalies), anomalies, kind=kind, order_id=order_id)
+    since, _ = _unless_passed(since, None, after, newest_first)
     statement = _between(statement, anomalies.c.position, since, None)
-    return _page(statement, (anomalies.c.position, anomalies.c.kind), after, limit, newest_first)
+    keys = [anomalies.c.position, anomalies.c.kind] if kind is None else [anomalies.c.position]
+    return _page(statement, keys, after, limit, newest_first)
 
 
 def fees_of_order(order_id: UUID) -> Statement:
@@ -170,6 +181,15 @@ def _between(statement: Statement, column: sa.Column[Any], since: int | None, un
     if since is not None:
         statement = statement.where(column >= since)
     return statement if until is None else statement.where(column < until)
+
+
+def _unless_passed(
+    since: int | None, until: int | None, after: Row | None, newest_first: bool
+) -> tuple[int | None, int | None]:
+    """A page beyond the first begins behind ``after``; the bound it began with would only mislead the planner."""
+    if after is None:
+        return since, until
+    return (since, None) if newest_first else (None, until)
 
 
 def _page(

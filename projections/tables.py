@@ -103,11 +103,8 @@ def _order(primary_key: bool = False) -> sa.Column[Any]:
 
 
 def _money_is_plain(*columns: str) -> Any:
-    """On SQLite money is TEXT: digits, at most one point between them, a minus sign only in front."""
-    each = (
-        f"{column} GLOB '*[0-9]' AND NOT ({column} GLOB '*[^-0-9.]*' OR {column} GLOB '?*-*' OR {column} GLOB '*.*.*')"
-        for column in columns
-    )
+    """On SQLite money is TEXT. One GLOB for each column: a stricter pattern doubled what a row costs to check."""
+    each = (f"{column} NOT GLOB '*[^-0-9.]*'" for column in columns)
     return sa.CheckConstraint(" AND ".join(each), name="money").ddl_if(dialect="sqlite")
 
 
@@ -142,14 +139,17 @@ trading_pairs = sa.Table(
     one_of("status", PairStatus),
     _money_is_plain("min_quantity", "max_quantity", "step_size", "min_price", "max_price", "tick_size"),
     _flags_are_bits("is_active", "external"),
-    sa.Index("ix_trading_pairs_symbol", "symbol", "exchange"),
+    sa.Index("ix_trading_pairs_symbol", "symbol"),
     sa.Index("ix_trading_pairs_exchange", "exchange"),
     sqlite_strict=True,
 )
 """What can be traded. ``external``: known only because an order event named it; filters are not known."""
 
-OPEN = "status IN ('PENDING_NEW', 'NEW', 'PARTIALLY_FILLED', 'PENDING_CANCEL', 'PENDING_REPLACE', 'DONE_FOR_DAY')"
-"""The condition of the partial indexes; a query has to spell it exactly so, or the planner passes them over."""
+OPEN = "status NOT IN ('FILLED', 'CANCELED', 'REJECTED', 'EXPIRED')"
+"""The condition of the partial indexes; a query has to spell it exactly so, or the planner passes them over.
+
+NOT IN is meant: with IN, SQLite would rather look up each status in ``ix_orders_status`` and sort.
+"""
 
 orders = sa.Table(
     "orders",
@@ -331,7 +331,7 @@ anomalies = sa.Table(
     sa.Column("recorded_at", Nanoseconds, nullable=False),
     one_of("kind", AnomalyKind),
     sa.Index("ix_anomalies_kind", "kind", "position"),
-    sa.Index("ix_anomalies_order_id", "order_id", "position", "kind"),
+    sa.Index("ix_anomalies_order_id", "order_id", "position"),
     sqlite_strict=True,
 )
 """What was odd, one row for each kind of oddity of an event. ``position`` is the event's place in the log."""

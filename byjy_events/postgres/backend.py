@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 import asyncpg
@@ -37,6 +37,25 @@ _HEAD = "SELECT position FROM events ORDER BY position DESC LIMIT 1"
 
 Connection = Any
 """An asyncpg connection, or a pool's proxy of one."""
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """What the driver raises inside, as what it means for the transaction.
+
+    Raises:
+        NotStorable, NotStored, Unclear: see there.
+    """
+    try:
+        yield
+    except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
+        raise NotStorable(str(error)) from error
+    except (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, sa.exc.DBAPIError) as error:
+        raise Unclear(str(error) or type(error).__name__) from error
+    except asyncpg.PostgresError as error:
+        raise NotStored(str(error)) from error
+    except asyncpg.InterfaceError as error:  # the client's side found the connection closed, or unusable
+        raise Unclear(str(error)) from error
 
 
 class PostgresBackend:
@@ -132,20 +151,9 @@ class PostgresBackend:
     async def _append(self, decision: Plan, unknown_ids: Sequence[bytes]) -> asyncpg.Record:
         """Call the function. Its answer is the truth as of its lock."""
         arguments = _arguments(decision, unknown_ids)
-        try:
+        with translated():
             connection = await self._connected()
-        except (OSError, asyncpg.PostgresError, sa.exc.DBAPIError) as error:
-            raise Unclear(f"cannot connect: {error}") from error
-        try:
             return await connection.fetchrow(_APPEND, *arguments)
-        except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError) as error:
-            raise NotStorable(str(error)) from error
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError) as error:
-            raise Unclear(str(error) or type(error).__name__) from error
-        except asyncpg.PostgresError as error:
-            raise NotStored(str(error)) from error
-        except asyncpg.InterfaceError as error:  # the client's side found the connection closed, or unusable
-            raise Unclear(str(error)) from error
 
     def _remember(self, decided: Plan) -> None:
         if len(self._versions) > VERSIONS_KEPT:

@@ -7,10 +7,9 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from byjy_events.backend import Committed, NotStorable, NotStored, Unclear
 from byjy_events.database import create_sqlite_file, open_engine, sqlite_path
@@ -18,6 +17,7 @@ from byjy_events.leaf import leaf_hash
 from byjy_events.plan import Known, Part, Plan, StreamKey, plan, repeatable_ids, streams_of
 from byjy_events.query import COLUMNS, Query, select
 from byjy_events.sqlite.lane import Lane
+from byjy_events.sqlite.reader import Reader
 
 T = TypeVar("T")
 
@@ -34,6 +34,16 @@ _VERSION = (
 )
 _KNOWN = "SELECT position, stream_version, recorded_at FROM events WHERE event_id = ?"
 
+_REFUSED_DATA = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    UnicodeEncodeError,
+)
+"""What the driver raises for a value that it or the table does not take."""
+
 
 class SqliteBackend:
     """The log in one SQLite file: writes through the lane, reads through connections of their own."""
@@ -47,15 +57,13 @@ class SqliteBackend:
         self.lane = Lane(self._path)
         self._versions: dict[StreamKey, int] = {}
         self._head = 0  # of the log when the remembered versions were right
-        self._reader: AsyncConnection | None = None
-        self._reading = asyncio.Lock()
+        self._reader = self.reader()
 
     async def start(self) -> None:
         await self.lane.run(lambda connection: None)
 
     async def close(self) -> None:
-        if self._reader is not None:
-            await self._reader.close()
+        await self._reader.close()
         await self.engine.dispose()
         await self.lane.close()
 
@@ -68,16 +76,38 @@ class SqliteBackend:
     async def known(self, event_ids: Sequence[bytes]) -> dict[bytes, Known]:
         return await self.lane.run(lambda connection: _known(connection, event_ids), urgent=True)
 
-    async def transact(self, function: Callable[[sqlite3.Connection], T], *, urgent: bool = False) -> T:
-        """Run a function inside one durable transaction of the lane. What it raises rolls everything back."""
-        return await self.lane.run(lambda connection: _transact(connection, function), urgent=urgent)
+    async def transact(self, function: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
+        """Run a function inside one transaction of the lane. What it raises rolls everything back.
+
+        Args:
+            durable: whether the disk is waited for. If not, a power failure may take the transaction with it,
+                as a whole; a crash of the process does not.
+
+        Raises:
+            NotStorable, NotStored, Unclear: as for a commit of events.
+        """
+
+        def run(connection: sqlite3.Connection) -> T:
+            if durable:
+                return _transact(connection, function)
+            connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                return _transact(connection, function)
+            finally:
+                connection.execute("PRAGMA synchronous = FULL")
+
+        return await self.lane.run(run)
+
+    def reader(self) -> Reader:
+        """A reading connection of its own, opened at the first use. The caller closes it."""
+        return Reader(self.engine)
 
     async def fetch(self, query: Query, limit: int) -> list[Sequence[Any]]:
         statement, parameters = select(query, limit, lambda number: "?", bytes)
-        return cast("list[Sequence[Any]]", await self._read(statement, parameters))
+        return await self._reader.fetch(statement, parameters)
 
     async def head(self) -> int:
-        rows = await self._read(_HEAD, ())
+        rows = await self._reader.fetch(_HEAD, ())
         return rows[0][0] if rows else 0
 
     async def announce(self, head: int) -> None:
@@ -87,20 +117,11 @@ class SqliteBackend:
         seen = None
         while True:
             # Asking whether the file changed costs a look at shared memory; reading the head a short transaction.
-            version = (await self._read("PRAGMA data_version", ()))[0][0]
+            version = (await self._reader.fetch("PRAGMA data_version", ()))[0][0]
             if version != seen:
                 seen = version
                 advanced(await self.head())
             await asyncio.sleep(POLL_SECONDS)
-
-    async def _read(self, statement: str, parameters: Sequence[Any]) -> list[sqlite3.Row]:
-        """Execute and fetch everything in one thread hop, on a connection that is kept: no snapshot outlives it."""
-        async with self._reading:
-            if self._reader is None:
-                self._reader = await self.engine.execution_options(isolation_level="AUTOCOMMIT").connect()
-            driver = (await self._reader.get_raw_connection()).driver_connection
-            assert driver is not None
-            return cast("list[sqlite3.Row]", await driver.execute_fetchall(statement, parameters))
 
     # --- what follows runs in the lane's thread ------------------------------------------------------
 
@@ -147,7 +168,7 @@ def _transact(connection: sqlite3.Connection, function: Callable[[sqlite3.Connec
         except BaseException:
             _roll_back(connection)
             raise
-    except sqlite3.IntegrityError as error:
+    except _REFUSED_DATA as error:
         raise NotStorable(str(error)) from error
     except sqlite3.Error as error:
         raise NotStored(str(error)) from error

@@ -1,0 +1,69 @@
+"""What Alembic runs: for its own command from the repository root, and for byjy_events.migrating.
+
+The database is a connection handed over by the caller, or else a URL: ``-x url=…``, BYJY_DATABASE_URL,
+or ``sqlalchemy.url`` of alembic.ini.
+"""
+
+from __future__ import annotations
+
+import logging.config
+import os
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import context
+
+import byjy_events.schema
+import projections.checkpoints
+import projections.tables
+from byjy_events import migrating
+from byjy_events.database import parse_url
+
+TARGETS = list(
+    {
+        id(metadata): metadata
+        for metadata in (
+            byjy_events.schema.metadata,
+            projections.tables.metadata,
+            projections.checkpoints.projection_checkpoints.metadata,
+        )
+    }.values()
+)
+
+SETTINGS: dict[str, Any] = {
+    "target_metadata": TARGETS,
+    "compare_type": True,
+    "compare_server_default": True,
+    # What pysqlite cannot do, byjy_events.migrating does: it begins the transaction itself.
+    "transactional_ddl": True,
+}
+
+
+def url() -> sa.URL:
+    asked = context.get_x_argument(as_dictionary=True).get("url") or os.environ.get("BYJY_DATABASE_URL")
+    return parse_url(asked or context.config.get_main_option("sqlalchemy.url") or "sqlite:///byjy.db")
+
+
+def run(connection: sa.Connection) -> None:
+    sqlite = connection.dialect.name == "sqlite"
+    context.configure(connection=connection, render_as_batch=sqlite, **SETTINGS)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def write_sql() -> None:
+    context.configure(url=url(), literal_binds=True, **SETTINGS)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if context.config.config_file_name is not None:
+    logging.config.fileConfig(context.config.config_file_name, disable_existing_loggers=False)
+
+given: sa.Connection | None = context.config.attributes.get("connection")
+if context.is_offline_mode():
+    write_sql()
+elif given is not None:
+    run(given)
+else:
+    migrating.exclusively(url(), run)
