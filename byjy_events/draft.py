@@ -21,9 +21,7 @@ EVENTS_LIMIT = 10_000
 _INT64 = 2**63
 
 
-def drafted(
-    writes: Sequence[Write], actor: str, correlation_id: UUID | None, causation_id: UUID | None
-) -> list[Part]:
+def drafted(writes: Sequence[Write], actor: str, correlation_id: UUID | None, causation_id: UUID | None) -> list[Part]:
     """The parts of one append.
 
     Raises:

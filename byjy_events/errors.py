@@ -73,9 +73,7 @@ class VersionConflict(ByjyError):
             then the append would have been answered with the first receipts.
     """
 
-    def __init__(
-        self, stream: Stream, expected: int, actual: int, known_event_ids: Sequence[UUID] = ()
-    ) -> None:
+    def __init__(self, stream: Stream, expected: int, actual: int, known_event_ids: Sequence[UUID] = ()) -> None:
         self.stream = stream
         self.expected = expected
         self.actual = actual

@@ -201,4 +201,3 @@ def invalid_event(event_type_name: str, error: msgspec.ValidationError) -> Inval
     if not field and "`" in reason:
         field = reason.rsplit("`", 2)[-2]
     return InvalidEvent(event_type_name, field or "?", reason[0].lower() + reason[1:])
-

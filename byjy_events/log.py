@@ -19,7 +19,7 @@ from byjy_events.backend import Backend, Committed
 from byjy_events.contradiction import contradiction, contradicts
 from byjy_events.database import display, is_sqlite, parse_url
 from byjy_events.draft import drafted
-from byjy_events.errors import CorruptLog, LogClosed
+from byjy_events.errors import CorruptLog, LogClosed, LogUnavailable
 from byjy_events.event import Event
 from byjy_events.leaf import leaf_hash
 from byjy_events.migrating import ensure_schema
@@ -73,6 +73,7 @@ class EventLog:
         Raises:
             InvalidDatabaseUrl: at once.
             SchemaMismatch: on entering, when the database is older or newer than this program.
+            LogUnavailable: on entering, when the database cannot be reached or is not one.
         """
         return cls(parse_url(url), actor)
 
@@ -91,6 +92,9 @@ class EventLog:
             await ensure_schema(backend.engine, display_url=self.url)
             await backend.start()
             self._tail.head = await backend.head()
+        except (OSError, sa.exc.DBAPIError) as error:
+            await backend.close()
+            raise LogUnavailable(str(getattr(error, "orig", error))) from error
         except BaseException:
             await asyncio.shield(backend.close())
             raise
@@ -105,7 +109,7 @@ class EventLog:
         if backend is None or self._writer is None:
             return
         await self._writer.close()
-        self._tail.advance(self._tail.head + 1)
+        self._tail.wake()
         background = [task for task in (self._watcher, self._announcing) if task is not None]
         for task in background:
             task.cancel()
@@ -262,7 +266,11 @@ class EventLog:
         return self._chunks(Query(after=after, upto=upto), size)
 
     async def follow(
-        self, *, after: int = 0, categories: Iterable[str] | None = None, types: Iterable[type[Event] | str] | None = None
+        self,
+        *,
+        after: int = 0,
+        categories: Iterable[str] | None = None,
+        types: Iterable[type[Event] | str] | None = None,
     ) -> AsyncIterator[Recorded]:
         """The events after a position, and from then on every new one as it becomes durable, from any process.
 
@@ -294,6 +302,8 @@ class EventLog:
                     yield chunk
                 else:
                     await subscription.changed()
+        except LogClosed:
+            return
         finally:
             self._tail.unsubscribe(subscription)
 
@@ -332,7 +342,7 @@ class EventLog:
             while told < self._tail.head and self._backend is not None:
                 told = self._tail.head
                 await self._backend.announce(told)
-        except Exception as error:  # followers elsewhere look for themselves a second later
+        except Exception as error:  # noqa: BLE001 - followers elsewhere look for themselves a second later
             _log.warning("announcement_failed", cause=str(error))
         finally:
             self._announcing = None
@@ -366,7 +376,7 @@ def _stored(committed: Committed, draft: Draft, place: Placed | Known) -> Stored
     # The same id twice in one batch: the later one found the earlier one's place.
     outcome = Outcome.APPENDED if place.draft is draft else Outcome.DUPLICATE
     return Stored(
-        event_id, committed.first_position + place.index, place.stream_version, committed.recorded_at, outcome
+        event_id, committed.first_position + place.offset, place.stream_version, committed.recorded_at, outcome
     )
 
 
@@ -388,7 +398,7 @@ def _handed_over(committed: Committed) -> list[Recorded]:
 
 def _recorded(row: Sequence[Any]) -> Recorded:
     try:
-        return Recorded(*row, codec.decode(row[5], row[6], row[7]))
+        return Recorded(*row, codec.decode(row[5], row[6], row[7]))  # type: ignore[call-arg]
     except msgspec.MsgspecError as error:
         raise CorruptLog(row[0], f"{row[5]} version {row[6]}: {error}") from error
 

@@ -159,7 +159,7 @@ def _url_of(database: Database) -> sa.URL:
 def _revision(connection: sa.Connection) -> str | None:
     if not sa.inspect(connection).has_table(_VERSION_TABLE):
         return None
-    revision: str | None = connection.scalar(sa.text(f"SELECT version_num FROM {_VERSION_TABLE}"))
+    revision: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
     return revision
 
 

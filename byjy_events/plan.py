@@ -64,7 +64,7 @@ class Known(NamedTuple):
 class Placed(NamedTuple):
     """A draft with its place in the batch and in its stream."""
 
-    index: int
+    offset: int
     stream: StreamKey
     stream_version: int
     draft: Draft
@@ -98,9 +98,7 @@ class Plan(msgspec.Struct):
     relied_on: dict[StreamKey, int]
 
 
-def plan(
-    appends: Sequence[Sequence[Part]], versions: Mapping[StreamKey, int], known: Mapping[bytes, Known]
-) -> Plan:
+def plan(appends: Sequence[Sequence[Part]], versions: Mapping[StreamKey, int], known: Mapping[bytes, Known]) -> Plan:
     """Decide a batch.
 
     Args:
@@ -154,7 +152,7 @@ def _places_before(
 def _conflict(
     parts: Sequence[Part], current: Mapping[StreamKey, int], places: list[Placed | Known | None] | None
 ) -> VersionConflict | None:
-    for (category, stream_id), expected, drafts in parts:
+    for (category, stream_id), expected, _ in parts:
         if not isinstance(expected, int):
             continue
         actual = current[category, stream_id]

@@ -36,7 +36,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def unfiltered(self) -> bool:
         """Every event between the bounds is wanted."""
-        return self.positions is self.streams is self.categories is self.types is None
+        return all(one is None for one in (self.positions, self.streams, self.categories, self.types))
 
     def beyond(self, position: int) -> Query:
         """What is left of the query once everything up to a position was read."""
@@ -78,7 +78,8 @@ def select(
     order = "position" if query.streams is None else "position + 0"
     direction = " DESC" if query.backward else ""
     condition = " AND ".join(where)
-    return f"SELECT {COLUMNS} FROM events WHERE {condition} ORDER BY {order}{direction} LIMIT {bound(limit)}", parameters
+    statement = f"SELECT {COLUMNS} FROM events WHERE {condition} ORDER BY {order}{direction} LIMIT {bound(limit)}"  # noqa: S608
+    return statement, parameters
 
 
 def _in_streams(streams: Sequence[Stream], bound: Callable[[Any], str], uuid: Callable[[bytes], Any]) -> str:

@@ -90,9 +90,13 @@ class Tail:
         for subscription in self._subscriptions:
             subscription.offer(batch)
 
+    def wake(self) -> None:
+        """Have every follower look whether it still should."""
+        for subscription in self._subscriptions:
+            subscription.wake()
+
     def advance(self, head: int) -> None:
         """Another process, or a part of this one that hands nothing over, brought the log to this position."""
         if head > self.head:
             self.head = head
-            for subscription in self._subscriptions:
-                subscription.wake()
+            self.wake()

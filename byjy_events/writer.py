@@ -37,7 +37,6 @@ Append = Sequence[Part]
 """One caller's append: its parts are stored together or not at all."""
 
 
-
 class _Waiting:
     __slots__ = ("append", "future", "size")
 
@@ -126,7 +125,8 @@ class Writer:
                 _refuse(waiting, LogClosed())
 
     def _take(self) -> list[_Waiting]:
-        batch, events = [], 0
+        batch: list[_Waiting] = []
+        events = 0
         while self._queue and (not batch or events + self._queue[0].size <= BATCH_EVENTS):
             waiting = self._queue.popleft()
             batch.append(waiting)
@@ -192,9 +192,7 @@ class Writer:
 
 
 def _unfresh(append: Append) -> Append:
-    return [
-        Part(part.stream, part.expected, [draft._replace(fresh=False) for draft in part.drafts]) for part in append
-    ]
+    return [Part(part.stream, part.expected, [draft._replace(fresh=False) for draft in part.drafts]) for part in append]
 
 
 def _ids(batch: list[_Waiting]) -> list[UUID]:

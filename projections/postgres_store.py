@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import cache
 from itertools import count
 from typing import Any
@@ -35,43 +36,50 @@ class PostgresStore:
     """See :class:`projections.store.Store`."""
 
     def __init__(self, backend: PostgresBackend) -> None:
-        self._backend = backend
+        # Rows follow from the log: losing the last steps with the power is no loss, so nobody waits for the disk.
+        self._connection = backend.kept_connection("SET synchronous_commit = off")
 
     async def close(self) -> None:
-        """Nothing is held between calls."""
+        self._connection.discard()
 
     async def checkpoint(self, group: str, version: str) -> Checkpoint:
-        with translated():
-            async with self._backend.connection() as connection:
+        async with self._connected() as connection:
+            found = await connection.fetchrow(_numbered(READ_GROUP), group)
+            if found is None:
+                await connection.execute(_numbered(BEGIN_GROUP), *beginning(group, version))
                 found = await connection.fetchrow(_numbered(READ_GROUP), group)
-                if found is None:
-                    await connection.execute(_numbered(BEGIN_GROUP), *beginning(group, version))
-                    found = await connection.fetchrow(_numbered(READ_GROUP), group)
         return Checkpoint(*found)
 
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
         shape = _shape(projection)
-        with translated():
-            async with self._backend.connection() as connection:
-                found = await connection.fetch(shape.select, *shape.key_columns(keys))
+        async with self._connected() as connection:
+            found = await connection.fetch(shape.select, *shape.key_columns(keys))
         rows = map(shape.row, found)
         return {projection.key_of(row): row for row in rows}
 
     async def advance(self, step: Step) -> bool:
-        with translated():
-            async with self._backend.connection() as connection, connection.transaction():
-                parameters = advancing(step.before, step.position, step.passed_over)
-                moved = await connection.execute(_numbered(ADVANCE_GROUP), *parameters)
-                if moved != "UPDATE 1":
-                    return False
-                for changes in step.changes:
-                    await _write(connection, changes)
-                return True
+        async with self._connected() as connection, connection.transaction():
+            parameters = advancing(step.before, step.position, step.passed_over)
+            moved = await connection.execute(_numbered(ADVANCE_GROUP), *parameters)
+            if moved != "UPDATE 1":
+                return False
+            for changes in step.changes:
+                await _write(connection, changes)
+            return True
 
     async def stop(self, before: Checkpoint, position: int, event_type: str, error: str) -> None:
+        async with self._connected() as connection:
+            await connection.execute(_numbered(STOP_GROUP), *stopping(before, position, event_type, error))
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Any]:
+        """The connection; one that failed, or was left in the middle of something, is not used again."""
         with translated():
-            async with self._backend.connection() as connection:
-                await connection.execute(_numbered(STOP_GROUP), *stopping(before, position, event_type, error))
+            try:
+                yield await self._connection.connected()
+            except BaseException:
+                self._connection.discard()
+                raise
 
 
 async def _write(connection: Any, changes: Changes) -> None:

@@ -99,15 +99,13 @@ class Runner:
     async def _stop_at(self, events: Sequence[Recorded], error: FoldFailed) -> bool:
         self._fold.forget()
         good = [recorded for recorded in events if recorded.position < error.recorded.position]
-        if good and not await self.advance(good):
-            return False
-        await self._stop(error.recorded, error.cause)
+        return (not good or await self.advance(good)) and await self._stop(error.recorded, error.cause)
 
     async def _isolate(self, events: Sequence[Recorded], error: NotStorable) -> bool:
         """A row breaks a constraint: find the event that made it."""
         self._fold.forget()
         if len(events) == 1:
-            await self._stop(events[0], error)
+            return await self._stop(events[0], error)
         half = max(1, len(events) // 2)
         return await self.advance(events[:half]) and await self.advance(events[half:])
 
@@ -240,9 +238,7 @@ class Projector:
                 future.set_exception(error)
 
 
-async def catch_up(
-    log: EventLog, group: Group, *, progress: Callable[[int, int], None] | None = None
-) -> int:
+async def catch_up(log: EventLog, group: Group, *, progress: Callable[[int, int], None] | None = None) -> int:
     """Project everything that is in the log now, and return the position reached.
 
     Args:

@@ -129,7 +129,9 @@ def _shape(projection: Projection[Any]) -> Shape:
 
     def key_values(key: Key) -> tuple[Any, ...]:
         parts = key if len(keys) > 1 else (key,)
-        return tuple([value if change is None else change(value) for change, value in zip(key_inward, parts, strict=True)])
+        return tuple(
+            [value if change is None else change(value) for change, value in zip(key_inward, parts, strict=True)]
+        )
 
     def row(values: Sequence[Any]) -> Any:
         changed = (
@@ -174,5 +176,4 @@ def _uuid_bytes(value: Any) -> bytes:
 
 def _outward(column_type: Any) -> Callable[[Any], Any] | None:
     """From SQLite's value to a row's: SQLAlchemy's own way, so that queries and runner agree."""
-    processor = column_type.dialect_impl(_DIALECT).result_processor(_DIALECT, None)
-    return processor  # type: ignore[no-any-return]
+    return column_type.dialect_impl(_DIALECT).result_processor(_DIALECT, None)  # type: ignore[no-any-return]

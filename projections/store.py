@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
-from uuid import UUID
 
 import msgspec
-import sqlalchemy as sa
 
-from byjy_events.columns import Flag, Money, Uuid
-from byjy_events.numbers import spelled
 from projections.checkpoints import Checkpoint
 from projections.folding import Changes
 from projections.projection import Key, Projection
@@ -51,5 +47,3 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Give connections back."""
-
-

@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 import sqlalchemy as sa
 from asyncpg.pgproto.pgproto import UUID as DriverUuid
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from byjy_events.backend import Committed, NotStorable, NotStored, Unclear
 from byjy_events.database import open_engine
@@ -58,6 +59,31 @@ def translated() -> Iterator[None]:
         raise Unclear(str(error)) from error
 
 
+class KeptConnection:
+    """One connection of the pool, kept for long, opened at the first use and again after :meth:`discard`."""
+
+    def __init__(self, engine: AsyncEngine, settings: Sequence[str]) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._pooled: Any = None
+
+    async def connected(self) -> Connection:
+        """The asyncpg connection, outside any transaction."""
+        if self._pooled is None:
+            self._pooled = await self._engine.raw_connection()
+            for statement in self._settings:
+                await self._pooled.driver_connection.execute(statement)
+        return self._pooled.driver_connection
+
+    def discard(self) -> None:
+        """Throw the connection away, in whatever state it is. Safe to call twice."""
+        pooled, self._pooled = self._pooled, None
+        if pooled is not None:
+            with contextlib.suppress(Exception):  # a broken connection may fail in any way
+                pooled.driver_connection.terminate()
+            pooled.invalidate()
+
+
 class PostgresBackend:
     """The log in a PostgreSQL database: one connection appends, the pool reads."""
 
@@ -65,19 +91,28 @@ class PostgresBackend:
 
     def __init__(self, url: sa.URL) -> None:
         self.engine = open_engine(url)
-        self._writer: Any = None
+        self._writer = self.kept_connection()
         self._versions: dict[StreamKey, int] = {}
 
     async def start(self) -> None:
-        await self._connected()
+        await self._writer.connected()
 
     async def close(self) -> None:
-        await self._disconnect()
+        self._writer.discard()
         await self.engine.dispose()
 
     async def reopen(self) -> None:
-        await self._disconnect()
-        await self._connected()
+        self._writer.discard()
+        self._versions.clear()
+        await self._writer.connected()
+
+    def kept_connection(self, *settings: str) -> KeptConnection:
+        """A connection for one user and a long time.
+
+        Args:
+            settings: statements that every fresh connection begins with.
+        """
+        return KeptConnection(self.engine, settings)
 
     async def commit(self, appends: Sequence[Sequence[Part]]) -> Committed:
         known: dict[bytes, Known] = {}
@@ -152,26 +187,14 @@ class PostgresBackend:
         """Call the function. Its answer is the truth as of its lock."""
         arguments = _arguments(decision, unknown_ids)
         with translated():
-            connection = await self._connected()
-            return await connection.fetchrow(_APPEND, *arguments)
+            connection = await self._writer.connected()
+            answer: asyncpg.Record = await connection.fetchrow(_APPEND, *arguments)
+            return answer
 
     def _remember(self, decided: Plan) -> None:
         if len(self._versions) > VERSIONS_KEPT:
             self._versions.clear()
         self._versions.update(decided.versions)
-
-    async def _connected(self) -> Connection:
-        if self._writer is None:
-            self._writer = await self.engine.raw_connection()
-        return self._writer.driver_connection
-
-    async def _disconnect(self) -> None:
-        writer, self._writer = self._writer, None
-        self._versions.clear()
-        if writer is not None:
-            with contextlib.suppress(Exception):  # a broken connection may fail in any way while it is thrown away
-                writer.driver_connection.terminate()
-            writer.invalidate()
 
 
 def _arguments(decision: Plan, unknown_ids: Sequence[bytes]) -> tuple[Any, ...]:

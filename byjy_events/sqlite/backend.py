@@ -25,7 +25,10 @@ VERSIONS_KEPT = 100_000
 """Streams whose version is remembered between batches."""
 
 POLL_SECONDS = 0.005
-"""How often another process's commits are looked for while somebody follows."""
+"""How soon after a commit another one is looked for, while somebody follows."""
+
+IDLE_POLL_SECONDS = 0.025
+"""How often commits are looked for while there are none."""
 
 _INSERT = f"INSERT INTO events ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(',')))})"  # noqa: S608
 _HEAD = "SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1"
@@ -114,14 +117,15 @@ class SqliteBackend:
         raise NotImplementedError
 
     async def watch(self, advanced: Callable[[int], None]) -> None:
-        seen = None
+        seen, pause = None, POLL_SECONDS
         while True:
             # Asking whether the file changed costs a look at shared memory; reading the head a short transaction.
             version = (await self._reader.fetch("PRAGMA data_version", ()))[0][0]
             if version != seen:
-                seen = version
+                seen, pause = version, POLL_SECONDS
                 advanced(await self.head())
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.25, IDLE_POLL_SECONDS)
 
     # --- what follows runs in the lane's thread ------------------------------------------------------
 

@@ -70,7 +70,7 @@ class Lane:
                 with self._turnstile:
                     result = function(self._connected())
                     self._checkpoint_if_large()
-            except BaseException as error:  # whatever it is, it belongs to the caller, not to this thread
+            except BaseException as error:  # noqa: BLE001 - it belongs to the caller, not to this thread
                 _deliver(loop, future, None, error)
             else:
                 _deliver(loop, future, result, None)

@@ -66,9 +66,7 @@ class OrderStatus(StrEnum):
     DONE_FOR_DAY = "DONE_FOR_DAY"
 
 
-PRICED = frozenset(
-    {OrderType.LIMIT, OrderType.LIMIT_MAKER, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT}
-)
+PRICED = frozenset({OrderType.LIMIT, OrderType.LIMIT_MAKER, OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT})
 """Order types that carry a price."""
 
 STOPPED = frozenset(

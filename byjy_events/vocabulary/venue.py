@@ -68,7 +68,7 @@ def usable_or_kept(exchange: str, account: str, raw: bytes, parse: Callable[[byt
     """
     try:
         return parse(raw)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - no adapter may lose a message, whatever its defect
         return VenueMessageUnusable(
             exchange=exchange,
             account=account,

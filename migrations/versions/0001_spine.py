@@ -23,7 +23,7 @@ depends_on = None
 # Advisory locks belong to one database, so the number need only differ from those of other programs in it.
 APPEND_LOCK_KEY = int.from_bytes(b"byjy-log")
 
-OPEN = "status IN ('PENDING_NEW', 'NEW', 'PARTIALLY_FILLED', 'PENDING_CANCEL', 'PENDING_REPLACE', 'DONE_FOR_DAY')"
+OPEN = "status NOT IN ('FILLED', 'CANCELED', 'REJECTED', 'EXPIRED')"
 
 # recursive_triggers, which makes INSERT OR REPLACE fire the DELETE trigger, is a setting of each connection.
 # The check of the position holds for connections without it too.
@@ -213,7 +213,7 @@ def create_trading_pairs() -> None:
         flags_are_bits("trading_pairs", "is_active", "external"),
         sqlite_strict=True,
     )
-    op.create_index("ix_trading_pairs_symbol", "trading_pairs", ["symbol", "exchange"])
+    op.create_index("ix_trading_pairs_symbol", "trading_pairs", ["symbol"])
     op.create_index("ix_trading_pairs_exchange", "trading_pairs", ["exchange"])
 
 
@@ -410,7 +410,7 @@ def create_anomalies() -> None:
         sqlite_strict=True,
     )
     op.create_index("ix_anomalies_kind", "anomalies", ["kind", "position"])
-    op.create_index("ix_anomalies_order_id", "anomalies", ["order_id", "position", "kind"])
+    op.create_index("ix_anomalies_order_id", "anomalies", ["order_id", "position"])
 
 
 def create_projection_checkpoints() -> None:
