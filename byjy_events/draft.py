@@ -8,7 +8,7 @@ from uuid import UUID
 
 from byjy_events.codec import encode
 from byjy_events.errors import InvalidAppend
-from byjy_events.event import Event, Fact
+from byjy_events.event import Event, Fact, storable
 from byjy_events.identifiers import new_event_id_bytes
 from byjy_events.leaf import content_hash
 from byjy_events.plan import Draft, Part, StreamKey
@@ -75,8 +75,8 @@ def _identified(entry: Entry) -> tuple[bytes, bool]:
 
 
 def _check_call(writes: Sequence[Write], actor: str) -> None:
-    if not isinstance(actor, str) or not 0 < len(actor) <= 255 or "\x00" in actor:
-        raise InvalidAppend("actor", f"expected 1 to 255 characters without NUL, got {actor!r}")
+    if not isinstance(actor, str) or not 0 < len(actor) <= 255 or not storable(actor):
+        raise InvalidAppend("actor", f"expected 1 to 255 characters without NUL or lone surrogates, got {actor!r}")
     if sum(len(write.events) for write in writes) == 0:
         raise InvalidAppend("events", "nothing to append")
     if sum(len(write.events) for write in writes) > EVENTS_LIMIT:

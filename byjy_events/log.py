@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -58,7 +58,7 @@ class EventLog:
         self._tail = Tail()
         self._watcher: asyncio.Task[None] | None = None
         self._announcing: asyncio.Task[None] | None = None
-        self._settling: set[asyncio.Task[Receipt]] = set()
+        self._comparing: set[asyncio.Task[Receipt]] = set()
 
     @classmethod
     def open(cls, url: str | sa.URL, *, actor: str = "engine") -> EventLog:
@@ -99,7 +99,7 @@ class EventLog:
             await asyncio.shield(backend.close())
             raise
         self._backend = backend
-        self._writer = Writer(backend, self._publish)
+        self._writer = Writer(backend, self._publish, self._unclaimed)
         self._writer.start()
         return self
 
@@ -108,12 +108,14 @@ class EventLog:
         backend, self._backend = self._backend, None
         if backend is None or self._writer is None:
             return
+        while self._comparing:
+            await asyncio.gather(*self._comparing, return_exceptions=True)
         await self._writer.close()
         self._tail.wake()
         background = [task for task in (self._watcher, self._announcing) if task is not None]
         for task in background:
             task.cancel()
-        await asyncio.gather(*background, *self._settling, return_exceptions=True)
+        await asyncio.gather(*background, return_exceptions=True)
         await backend.close()
 
     @property
@@ -181,38 +183,41 @@ class EventLog:
         if self._writer is None or self._backend is None:
             raise LogClosed
         parts = drafted(writes, self._actor if actor is None else actor, correlation_id, causation_id)
-        answer = self._writer.append(parts)
-        if all(draft.fresh for part in parts for draft in part.drafts):
-            return _receipt(parts, *await answer)
-        # Telling a contradiction apart from a repetition takes reading, and keeping it takes another append.
-        # Neither may be lost because the caller was cancelled.
-        task = asyncio.ensure_future(self._settle(parts, answer))
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
-        return await asyncio.shield(task)
-
-    async def _settle(self, parts: Sequence[Part], answer: Awaitable[tuple[Verdict, Committed]]) -> Receipt:
-        verdict, committed = await answer
+        verdict, committed = await self._writer.append(parts)
         receipt = _receipt(parts, verdict, committed)
         if receipt.duplicates == 0:
             return receipt
-        return await self._compared(parts, receipt)
+        return await asyncio.shield(self._compare(parts, receipt))
+
+    def _unclaimed(self, parts: Sequence[Part], verdict: Verdict, committed: Committed) -> None:
+        """The caller was cancelled, the append was not: a contradiction in it is kept all the same."""
+        if verdict.error is None and (receipt := _receipt(parts, verdict, committed)).duplicates:
+            self._compare(parts, receipt)
+
+    def _compare(self, parts: Sequence[Part], receipt: Receipt) -> asyncio.Task[Receipt]:
+        """Telling a contradiction from a repetition takes reading, and keeping it another append: in a task of
+        its own, which no caller can cancel."""
+        task = asyncio.create_task(self._compared(parts, receipt))
+        self._comparing.add(task)
+        task.add_done_callback(self._comparing.discard)
+        return task
 
     async def _compared(self, parts: Sequence[Part], receipt: Receipt) -> Receipt:
         """Look at what is stored under the ids that were stored already, and keep what contradicts it."""
         drafts = [(part.stream, draft) for part in parts for draft in part.drafts]
         events = list(receipt.events)
-        repeated = {
-            stored.position: number for number, stored in enumerate(events) if stored.outcome is Outcome.DUPLICATE
-        }
+        repeated: dict[int, list[int]] = {}
+        for number, stored in enumerate(events):
+            if stored.outcome is Outcome.DUPLICATE:
+                repeated.setdefault(stored.position, []).append(number)
         async for recorded in self._read(Query(positions=tuple(repeated)), CHUNK):
-            number = repeated[recorded.position]
-            stream, draft = drafts[number]
-            if contradicts(recorded, stream, draft):
-                kept = await self._keep_contradiction(stream, recorded, draft)
-                events[number] = msgspec.structs.replace(
-                    events[number], outcome=Outcome.CONFLICTED, conflict_position=kept
-                )
+            for number in repeated[recorded.position]:
+                stream, draft = drafts[number]
+                if contradicts(recorded, stream, draft):
+                    kept = await self._keep_contradiction(stream, recorded, draft)
+                    events[number] = msgspec.structs.replace(
+                        events[number], outcome=Outcome.CONFLICTED, conflict_position=kept
+                    )
         return Receipt(tuple(events))
 
     async def _keep_contradiction(self, stream: StreamKey, recorded: Recorded, draft: Draft) -> int:

@@ -49,10 +49,21 @@ class _Waiting:
 class Writer:
     """The queue and the one task that empties it."""
 
-    def __init__(self, backend: Backend, committed: Callable[[Committed], None]) -> None:
-        """``committed`` is called once for every durable batch, in commit order, before its callers are answered."""
+    def __init__(
+        self,
+        backend: Backend,
+        committed: Callable[[Committed], None],
+        unclaimed: Callable[[Append, Verdict, Committed], None],
+    ) -> None:
+        """Prepare a writer.
+
+        Args:
+            committed: called once for every durable batch, in commit order, before its callers are answered.
+            unclaimed: called for an append whose caller is gone when the answer comes.
+        """
         self._backend = backend
         self._committed = committed
+        self._unclaimed = unclaimed
         self._queue: deque[_Waiting] = deque()
         self._queued_events = 0
         self._room: deque[tuple[asyncio.Future[None], int]] = deque()
@@ -150,7 +161,9 @@ class Writer:
         else:
             self._committed(committed)
             for waiting, verdict in zip(batch, committed.verdicts, strict=True):
-                if not waiting.future.done():
+                if waiting.future.done():
+                    self._unclaimed(waiting.append, verdict, committed)
+                else:
                     waiting.future.set_result((verdict, committed))
 
     async def _serve_apart(self, batch: list[_Waiting], error: NotStorable) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from typing import TypeVar
 from uuid import UUID
 
-from byjy_events.event import Event, Fact, Id, Intent, Text, event_type
+from byjy_events.event import Fact, Id, Intent, Text, event_type
+
+T = TypeVar("T")
 
 RAW_LIMIT = 512 * 1024
 """Bytes of a venue message that are kept; a longer one is cut, its length and digest are not."""
@@ -57,11 +60,14 @@ class FactConflicted(Intent, frozen=True, kw_only=True):
     second: str
 
 
-def usable_or_kept(exchange: str, account: str, raw: bytes, parse: Callable[[bytes], Event]) -> Event:
+def usable_or_kept(
+    exchange: str, account: str, raw: bytes, parse: Callable[[bytes], T]
+) -> T | VenueMessageUnusable:
     """What a venue adapter does with a message: parse it, or keep it whole when that fails.
 
     Args:
-        parse: the adapter's own function from bytes to a fact. Whatever it raises, the message is kept.
+        parse: the adapter's own function from bytes to a fact, or to whatever it makes of a message. Whatever it
+            raises, the message is kept.
 
     Returns:
         What ``parse`` returned, or a :class:`VenueMessageUnusable` for ``venue_stream(exchange, account)``.
