@@ -76,12 +76,13 @@ def _identified(entry: Entry) -> tuple[bytes, bool]:
 
 def _check_call(writes: Sequence[Write], actor: str) -> None:
     if not isinstance(actor, str) or not 0 < len(actor) <= 255 or not storable(actor):
-        raise InvalidAppend("actor", f"expected 1 to 255 characters without NUL or lone surrogates, got {actor!r}")
-    if sum(len(write.events) for write in writes) == 0:
-        raise InvalidAppend("events", "nothing to append")
-    if sum(len(write.events) for write in writes) > EVENTS_LIMIT:
-        raise InvalidAppend("events", f"more than {EVENTS_LIMIT} events in one append")
-    if len({write.stream for write in writes}) != len(writes):
+        raise InvalidAppend("actor", f"expected 1 to 255 characters without NUL, got {actor!r}")
+    count = 0
+    for write in writes:
+        count += len(write.events)
+    if not 0 < count <= EVENTS_LIMIT:
+        raise InvalidAppend("events", f"expected 1 to {EVENTS_LIMIT} events in one append, got {count}")
+    if len(writes) > 1 and len({write.stream for write in writes}) != len(writes):
         raise InvalidAppend("stream", "the same stream is named twice")
 
 

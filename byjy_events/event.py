@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -45,12 +46,13 @@ class _CheckedMeta(msgspec.StructMeta):
     if not TYPE_CHECKING:  # so that type checkers see the signature of the Struct's own constructor
 
         def __call__(cls, *args, **fields):
-            struct = super().__call__(*args, **fields)  # arity and unknown fields: TypeError, as in any class
-            return cls._checked({name: getattr(struct, name) for name in cls.__struct_fields__})
+            if args or not fields.keys() <= _field_names(cls):
+                return super().__call__(*args, **fields)  # which says what is wrong, as any class does
+            return cls._checked(fields)
 
     def _checked(cls, fields: dict[str, Any]) -> Any:
         for name in _decimal_fields(cls):
-            if (value := fields[name]) is not None:
+            if (value := fields.get(name)) is not None:
                 try:
                     fields[name] = canonical(value)
                 except InexactNumber as error:
@@ -66,7 +68,7 @@ class _CheckedMeta(msgspec.StructMeta):
         return checked
 
 
-class Checked(msgspec.Struct, frozen=True, kw_only=True, metaclass=_CheckedMeta):
+class Checked(msgspec.Struct, frozen=True, kw_only=True, gc=False, metaclass=_CheckedMeta):
     """A Struct whose constructor checks the type and bounds of every field.
 
     Raises:
@@ -163,16 +165,14 @@ def event_type(
     return register
 
 
-_DECIMAL_FIELDS: dict[type, tuple[str, ...]] = {}
-
-
+@cache
 def _decimal_fields(struct: type) -> tuple[str, ...]:
-    fields = _DECIMAL_FIELDS.get(struct)
-    if fields is None:
-        hints = get_type_hints(struct)
-        fields = tuple(name for name, hint in hints.items() if _is_decimal(hint))
-        _DECIMAL_FIELDS[struct] = fields
-    return fields
+    return tuple(name for name, hint in get_type_hints(struct).items() if _is_decimal(hint))
+
+
+@cache
+def _field_names(struct: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(struct.__struct_fields__)
 
 
 def _is_decimal(hint: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from functools import partial
+from itertools import repeat
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -370,26 +370,25 @@ def _backend(url: sa.URL) -> Backend:
 def _receipt(parts: Sequence[Part], verdict: Verdict, committed: Committed) -> Receipt:
     if verdict.error is not None:
         raise verdict.error
-    drafts = (draft for part in parts for draft in part.drafts)
-    return Receipt(tuple(map(partial(_stored, committed), drafts, verdict.places)))
+    drafts = [draft for part in parts for draft in part.drafts]
+    return Receipt(tuple(map(_stored, repeat(committed), drafts, verdict.places)))
 
 
 def _stored(committed: Committed, draft: Draft, place: Placed | Known) -> Stored:
-    event_id = UUID(bytes=draft.event_id)
-    if isinstance(place, Known):
-        return Stored(event_id, *place, Outcome.DUPLICATE)
+    if type(place) is Known:
+        return Stored(draft.event_id, place.position, place.stream_version, place.recorded_at, Outcome.DUPLICATE)
     # The same id twice in one batch: the later one found the earlier one's place.
     outcome = Outcome.APPENDED if place.draft is draft else Outcome.DUPLICATE
-    return Stored(
-        event_id, committed.first_position + place.offset, place.stream_version, committed.recorded_at, outcome
-    )
+    position = committed.first_position + place.offset
+    return Stored(draft.event_id, position, place.stream_version, committed.recorded_at, outcome)
 
 
 def _handed_over(committed: Committed) -> list[Recorded]:
     """What a reader of the database would get, without reading it."""
     recorded_at = committed.recorded_at
     events = []
-    for position, (_, (category, stream_id), version, draft) in enumerate(committed.placed, committed.first_position):
+    for position, placed in enumerate(committed.placed, committed.first_position):
+        (category, stream_id), version, draft = placed.stream, placed.stream_version, placed.draft
         events.append(
             Recorded(
                 position, draft.event_id, category, stream_id, version, draft.type, draft.schema_version,

@@ -13,7 +13,6 @@ is planned again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -26,7 +25,7 @@ StreamKey = tuple[str, bytes]
 """A stream as the writer handles it: category and the id's 16 bytes."""
 
 
-class Draft(NamedTuple):
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """One event on its way into the log: all that the client says of it."""
 
     event_id: bytes
@@ -45,7 +44,7 @@ class Draft(NamedTuple):
     """As every reader will see it."""
 
 
-class Part(NamedTuple):
+class Part(msgspec.Struct, frozen=True, gc=False):
     """One stream's share of an append."""
 
     stream: StreamKey
@@ -53,7 +52,7 @@ class Part(NamedTuple):
     drafts: Sequence[Draft]
 
 
-class Known(NamedTuple):
+class Known(msgspec.Struct, frozen=True, gc=False):
     """Where an event that is stored already lies."""
 
     position: int
@@ -61,7 +60,7 @@ class Known(NamedTuple):
     recorded_at: int
 
 
-class Placed(NamedTuple):
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """A draft with its place in the batch and in its stream."""
 
     offset: int
@@ -70,7 +69,7 @@ class Placed(NamedTuple):
     draft: Draft
 
 
-class Verdict(msgspec.Struct):
+class Verdict(msgspec.Struct, gc=False):
     """What becomes of one append.
 
     Attributes:
@@ -116,9 +115,9 @@ def plan(appends: Sequence[Sequence[Part]], versions: Mapping[StreamKey, int], k
         if places is not None and None not in places:
             verdicts.append(Verdict(None, [place for place in places if place is not None]))
             continue
-        for stream, expected, _ in parts:
-            if expected is not ANY:
-                relied_on[stream] = versions[stream]
+        for part in parts:
+            if part.expected is not ANY:
+                relied_on[part.stream] = versions[part.stream]
         error = _conflict(parts, current, places)
         if error is not None:
             verdicts.append(Verdict(error))
@@ -152,13 +151,14 @@ def _places_before(
 def _conflict(
     parts: Sequence[Part], current: Mapping[StreamKey, int], places: list[Placed | Known | None] | None
 ) -> VersionConflict | None:
-    for (category, stream_id), expected, _ in parts:
-        if not isinstance(expected, int):
+    for part in parts:
+        if not isinstance(part.expected, int):
             continue
-        actual = current[category, stream_id]
-        if actual != expected or places is not None:
+        actual = current[part.stream]
+        if actual != part.expected or places is not None:
+            category, stream_id = part.stream
             stream = Stream(category, UUID(bytes=stream_id))
-            return VersionConflict(stream, expected, actual, _known_ids(parts, places))
+            return VersionConflict(stream, part.expected, actual, _known_ids(parts, places))
     return None
 
 
@@ -175,14 +175,17 @@ def _stage(
     known: Mapping[bytes, Known],
 ) -> list[Placed | Known]:
     places: list[Placed | Known] = []
-    for stream, _, drafts in parts:
+    for part in parts:
+        stream = part.stream
         version = current[stream]
-        for draft in drafts:
-            place = known.get(draft.event_id) or staged.get(draft.event_id)
+        for draft in part.drafts:
+            place = None if draft.fresh else known.get(draft.event_id) or staged.get(draft.event_id)
             if place is None:
                 version += 1
-                place = staged[draft.event_id] = Placed(len(placed), stream, version, draft)
+                place = Placed(len(placed), stream, version, draft)
                 placed.append(place)
+                if not draft.fresh:
+                    staged[draft.event_id] = place
             places.append(place)
         current[stream] = version
     return places

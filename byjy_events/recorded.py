@@ -13,7 +13,7 @@ from byjy_events.event import Event, UnknownEvent
 from byjy_events.stream import ANY, Expected, Stream
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """An event with what is known about it besides its content.
 
     Attributes:
@@ -29,7 +29,7 @@ class Entry(msgspec.Struct, frozen=True):
     event_id: UUID | None = None
 
 
-class Write(msgspec.Struct, frozen=True):
+class Write(msgspec.Struct, frozen=True, gc=False):
     """One stream's part of an atomic append of several."""
 
     stream: Stream
@@ -57,12 +57,17 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
             ``FactConflicted`` at ``conflict_position``.
     """
 
-    event_id: UUID
+    event_id_bytes: bytes
     position: int
     stream_version: int
     recorded_at: int
     outcome: Outcome = Outcome.APPENDED
     conflict_position: int | None = None
+
+    @property
+    def event_id(self) -> UUID:
+        """The event's id, given, derived or fresh."""
+        return UUID(bytes=self.event_id_bytes)
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):

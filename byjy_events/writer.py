@@ -5,8 +5,8 @@ one transaction, and answers each caller for itself. While a batch commits, the 
 engine, the larger the batches, and the flush to disk is shared by all of them.
 
 The task owns the commit: cancelling a caller changes nothing about what is stored. A commit that fails with an open
-outcome is looked up by event id on a fresh connection before anybody is told, and tried once more if it did
-not happen. The queue is bounded by events; a caller that finds it full waits its turn before it queues.
+outcome is looked up by event id on a fresh connection before anybody is told, and tried again if it did not
+happen. The queue is bounded by events; a caller that finds it full waits its turn before it queues.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from byjy_events.backend import Backend, Committed, NotStorable, NotStored, Unclear
@@ -27,6 +28,12 @@ QUEUE_EVENTS = 10_000
 
 BATCH_EVENTS = 2_000
 """Events that one transaction takes. One append larger than this is still one transaction."""
+
+BYTES_OF_AN_EVENT = 4096
+"""Large payloads count as one event more for each so many bytes, which bounds memory and transactions too."""
+
+ATTEMPTS = 3
+"""How often a commit is tried whose outcome was unclear and turned out to be: not stored."""
 
 PATIENCE_SECONDS = 30.0
 """How long a lost connection is tried again before callers are told that the outcome is unknown."""
@@ -43,6 +50,7 @@ class _Waiting:
     def __init__(self, append: Append) -> None:
         self.append = append
         self.size = sum(len(part.drafts) for part in append)
+        self.size += sum(len(draft.payload) for part in append for draft in part.drafts) // BYTES_OF_AN_EVENT
         self.future: asyncio.Future[tuple[Verdict, Committed]] = asyncio.get_running_loop().create_future()
 
 
@@ -68,6 +76,8 @@ class Writer:
         self._queued_events = 0
         self._room: deque[tuple[asyncio.Future[None], int]] = deque()
         self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
 
@@ -75,14 +85,20 @@ class Writer:
         """Begin to commit."""
         self._task = asyncio.create_task(self._run(), name="byjy-writer")
 
-    async def close(self) -> None:
-        """Commit what is queued, then stop. Callers that still wait for room get :class:`LogClosed`."""
-        self._closing = True
-        self._work.set()
+    async def drain(self) -> None:
+        """Commit what is queued and answer its callers. Callers that still wait for room get :class:`LogClosed`."""
         while self._room:
             future, _ = self._room.popleft()
             if not future.done():
                 future.set_exception(LogClosed())
+        await asyncio.sleep(0)  # whoever was granted room just now queues before this returns
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Drain, then stop for good."""
+        await self.drain()
+        self._closing = True
+        self._work.set()
         if self._task is not None:
             await self._task
 
@@ -102,6 +118,7 @@ class Writer:
             self._queued_events -= waiting.size
             raise LogClosed
         self._queue.append(waiting)
+        self._idle.clear()
         self._work.set()
         return await waiting.future
 
@@ -131,9 +148,11 @@ class Writer:
                 self._work.clear()
                 while self._queue:
                     await self._serve(self._take())
+                self._idle.set()
         finally:  # only a cancelled loop or a defect of ours gets here with callers still waiting
-            for waiting in self._queue:
-                _refuse(waiting, LogClosed())
+            while self._queue:
+                _refuse(self._queue.popleft(), LogClosed())
+            self._idle.set()
 
     def _take(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -152,11 +171,14 @@ class Writer:
         except NotStorable as error:
             await self._serve_apart(batch, error)
         except NotStored as error:
-            _refuse_all(batch, LogUnavailable(str(error)))
-        except ByjyError as error:
-            _refuse_all(batch, error)
+            for waiting in batch:
+                _refuse(waiting, LogUnavailable(str(error)))
+        except OutcomeUnknown as error:
+            for waiting in batch:
+                _refuse(waiting, OutcomeUnknown(_ids([waiting.append]), error.cause))
         except BaseException:
-            _refuse_all(batch, OutcomeUnknown(_ids(batch), "the writer was stopped"))
+            for waiting in batch:
+                _refuse(waiting, OutcomeUnknown(_ids([waiting.append]), "the writer was stopped"))
             raise
         else:
             self._committed(committed)
@@ -176,45 +198,46 @@ class Writer:
 
     async def _commit_surely(self, appends: Sequence[Append]) -> Committed:
         """Commit, and never leave it open whether that happened."""
-        for last in (False, True):
+        cause, stored = "", False
+        for _ in range(ATTEMPTS):
             try:
                 return await self._backend.commit(appends)
-            except Unclear as error:
-                _log.warning("commit_outcome_unclear", cause=str(error), appends=len(appends))
+            except NotStored as error:
+                if not stored:
+                    raise
+                cause = str(error)  # of this attempt only: the one before was stored
+            except Exception as error:  # Unclear, or something that nobody foresaw and that is no clearer
+                cause = str(error)
+                _log.warning("commit_outcome_unclear", cause=cause, appends=len(appends))
                 # From here on the ids may be stored: the plan has to look for them.
                 appends = [_unfresh(append) for append in appends]
-                stored = await self._look_up(appends, str(error))
-                if last and not stored:
-                    raise NotStored(str(error)) from error
-        return await self._backend.commit(appends)  # stored: the plan finds every event and stores nothing
+                stored = await self._look_up(appends, cause)
+        if stored:
+            raise OutcomeUnknown(_ids(appends), cause)
+        raise NotStored(cause)
 
     async def _look_up(self, appends: Sequence[Append], cause: str) -> bool:
-        """Whether the batch is stored, asked on a fresh connection under the append lock."""
-        ids = [draft.event_id for append in appends for part in append for draft in part.drafts]
+        """Whether anything of the batch is stored, asked on a fresh connection under the append lock."""
+        ids = _ids(appends)
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         delay = 0.01
         while True:
             try:
                 await self._backend.reopen()
-                return bool(await self._backend.known(ids))
+                return bool(await self._backend.known([event_id.bytes for event_id in ids]))
             except Exception as error:  # a database that is down fails in many ways; all of them mean: try again
                 if asyncio.get_running_loop().time() + delay > deadline:
-                    raise OutcomeUnknown([UUID(bytes=i) for i in ids], f"{cause}; then {error}") from error
+                    raise OutcomeUnknown(ids, f"{cause}; then {error}") from error
             await asyncio.sleep(delay)
             delay = min(delay * 2, 1.0)
 
 
 def _unfresh(append: Append) -> Append:
-    return [Part(part.stream, part.expected, [draft._replace(fresh=False) for draft in part.drafts]) for part in append]
+    return [Part(part.stream, part.expected, [msgspec.structs.replace(draft, fresh=False) for draft in part.drafts]) for part in append]
 
 
-def _ids(batch: list[_Waiting]) -> list[UUID]:
-    return [UUID(bytes=draft.event_id) for waiting in batch for part in waiting.append for draft in part.drafts]
-
-
-def _refuse_all(batch: list[_Waiting], error: ByjyError) -> None:
-    for waiting in batch:
-        _refuse(waiting, error)
+def _ids(appends: Sequence[Append]) -> list[UUID]:
+    return [UUID(bytes=draft.event_id) for append in appends for part in append for draft in part.drafts]
 
 
 def _refuse(waiting: _Waiting, error: ByjyError) -> None:

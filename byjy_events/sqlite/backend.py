@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -14,10 +15,11 @@ import sqlalchemy as sa
 from byjy_events.backend import Committed, NotStorable, NotStored, Unclear
 from byjy_events.database import create_sqlite_file, open_engine, sqlite_path
 from byjy_events.leaf import leaf_hash
-from byjy_events.plan import Known, Part, Plan, StreamKey, plan, repeatable_ids, streams_of
+from byjy_events.plan import Known, Part, Plan, StreamKey, plan, repeatable_ids
 from byjy_events.query import COLUMNS, Query, select
 from byjy_events.sqlite.lane import Lane
 from byjy_events.sqlite.reader import Reader
+from byjy_events.stream import NO_STREAM
 
 T = TypeVar("T")
 
@@ -48,6 +50,10 @@ _REFUSED_DATA = (
 """What the driver raises for a value that it or the table does not take."""
 
 
+class _Doubtful(Exception):
+    """Somebody would be refused on a belief."""
+
+
 class SqliteBackend:
     """The log in one SQLite file: writes through the lane, reads through connections of their own."""
 
@@ -60,13 +66,15 @@ class SqliteBackend:
         self.lane = Lane(self._path)
         self._versions: dict[StreamKey, int] = {}
         self._head = 0  # of the log when the remembered versions were right
+        self._readers: weakref.WeakSet[Reader] = weakref.WeakSet()
         self._reader = self.reader()
 
     async def start(self) -> None:
         await self.lane.run(lambda connection: None)
 
     async def close(self) -> None:
-        await self._reader.close()
+        for reader in list(self._readers):
+            await reader.end()
         await self.engine.dispose()
         await self.lane.close()
 
@@ -102,8 +110,10 @@ class SqliteBackend:
         return await self.lane.run(run)
 
     def reader(self) -> Reader:
-        """A reading connection of its own, opened at the first use. The caller closes it."""
-        return Reader(self.engine)
+        """A reading connection of its own, opened at the first use. The caller closes it, or the log does."""
+        reader = Reader(self.engine)
+        self._readers.add(reader)
+        return reader
 
     async def fetch(self, query: Query, limit: int) -> list[Sequence[Any]]:
         statement, parameters = select(query, limit, lambda number: "?", bytes)
@@ -130,10 +140,21 @@ class SqliteBackend:
     # --- what follows runs in the lane's thread ------------------------------------------------------
 
     def _commit(self, connection: sqlite3.Connection, appends: Sequence[Sequence[Part]]) -> Committed:
+        try:
+            # Looking up every id and every new stream costs as much as storing it, and hardly ever finds anything.
+            # The unique indexes look anyway: only when they object, or the plan does, is everything looked up.
+            return self._store(connection, appends, look_up=False)
+        except (NotStorable, _Doubtful):
+            return self._store(connection, appends, look_up=True)
+
+    def _store(self, connection: sqlite3.Connection, appends: Sequence[Sequence[Part]], look_up: bool) -> Committed:
         def store(connection: sqlite3.Connection) -> tuple[Plan, int, int]:
             head, previous = connection.execute(_HEAD).fetchone() or (0, 0)
             recorded_at = max(time.time_ns(), previous)
-            decision = plan(appends, self._current(connection, head, appends), _repeated(connection, appends))
+            known = _known(connection, repeatable_ids(appends)) if look_up else {}
+            decision = plan(appends, self._current(connection, head, appends, look_up), known)
+            if not look_up and any(verdict.error for verdict in decision.verdicts):
+                raise _Doubtful
             connection.executemany(_INSERT, _rows(decision, head + 1, recorded_at))
             return decision, head, recorded_at
 
@@ -142,19 +163,21 @@ class SqliteBackend:
         return Committed(decision.verdicts, decision.placed, head + 1, recorded_at)
 
     def _current(
-        self, connection: sqlite3.Connection, head: int, appends: Sequence[Sequence[Part]]
+        self, connection: sqlite3.Connection, head: int, appends: Sequence[Sequence[Part]], look_up: bool
     ) -> dict[StreamKey, int]:
         """The versions of the batch's streams. Remembered ones hold as long as nobody else appended since."""
         if head != self._head:
             self._versions.clear()
-        remembered = self._versions
-        versions = {}
-        for stream in streams_of(appends):
-            version = remembered.get(stream)
-            if version is None:
-                found = connection.execute(_VERSION, (stream[1], stream[0])).fetchone()
-                version = found[0] if found else 0
-            versions[stream] = version
+        versions: dict[StreamKey, int] = {}
+        for parts in appends:
+            for part in parts:
+                if part.stream in versions:
+                    continue
+                version = self._versions.get(part.stream)
+                if version is None:
+                    believed_new = part.expected == NO_STREAM and not look_up
+                    version = 0 if believed_new else _version(connection, part.stream)
+                versions[part.stream] = version
         return versions
 
     def _remember(self, decision: Plan, head: int) -> None:
@@ -190,8 +213,9 @@ def _roll_back(connection: sqlite3.Connection) -> None:
             connection.execute("ROLLBACK")
 
 
-def _repeated(connection: sqlite3.Connection, appends: Sequence[Sequence[Part]]) -> dict[bytes, Known]:
-    return _known(connection, repeatable_ids(appends))
+def _version(connection: sqlite3.Connection, stream: StreamKey) -> int:
+    found = connection.execute(_VERSION, (stream[1], stream[0])).fetchone()
+    return found[0] if found else 0
 
 
 def _known(connection: sqlite3.Connection, event_ids: Sequence[bytes]) -> dict[bytes, Known]:
@@ -205,7 +229,8 @@ def _known(connection: sqlite3.Connection, event_ids: Sequence[bytes]) -> dict[b
 
 def _rows(decision: Plan, first_position: int, recorded_at: int) -> list[tuple[Any, ...]]:
     rows = []
-    for position, (_, (category, stream_id), version, draft) in enumerate(decision.placed, first_position):
+    for position, placed in enumerate(decision.placed, first_position):
+        (category, stream_id), version, draft = placed.stream, placed.stream_version, placed.draft
         leaf = leaf_hash(draft.content_hash, position, version, recorded_at)
         rows.append(
             (
