@@ -59,6 +59,7 @@ class EventLog:
         self._watcher: asyncio.Task[None] | None = None
         self._announcing: asyncio.Task[None] | None = None
         self._comparing: set[asyncio.Task[Receipt]] = set()
+        self._closing: asyncio.Task[None] | None = None
 
     @classmethod
     def open(cls, url: str | sa.URL, *, actor: str = "engine") -> EventLog:
@@ -104,19 +105,31 @@ class EventLog:
         return self
 
     async def close(self) -> None:
-        """Commit what is queued, answer its callers, and close the database. Safe to call twice."""
-        backend, self._backend = self._backend, None
-        if backend is None or self._writer is None:
+        """Commit what is queued, answer its callers, and close the database. Safe to call twice.
+
+        Cancelling the caller does not stop it.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="byjy-close")
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        if self._backend is None or self._writer is None:
             return
-        while self._comparing:
-            await asyncio.gather(*self._comparing, return_exceptions=True)
-        await self._writer.close()
-        self._tail.wake()
-        background = [task for task in (self._watcher, self._announcing) if task is not None]
-        for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
-        await backend.close()
+        backend = self._backend
+        try:
+            await self._writer.drain()
+            while self._comparing:  # which may append a contradiction
+                await asyncio.gather(*self._comparing, return_exceptions=True)
+            await self._writer.close()
+        finally:
+            self._backend = None
+            self._tail.wake()
+            background = [task for task in (self._watcher, self._announcing) if task is not None]
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            await backend.close()
 
     @property
     def url(self) -> str:
@@ -180,7 +193,7 @@ class EventLog:
         causation_id: UUID | None = None,
     ) -> Receipt:
         """Append to several streams atomically: all of it or none. See :meth:`append`."""
-        if self._writer is None or self._backend is None:
+        if self._writer is None or self._backend is None or self._closing is not None:
             raise LogClosed
         parts = drafted(writes, self._actor if actor is None else actor, correlation_id, causation_id)
         verdict, committed = await self._writer.append(parts)
@@ -195,8 +208,10 @@ class EventLog:
             self._compare(parts, receipt)
 
     def _compare(self, parts: Sequence[Part], receipt: Receipt) -> asyncio.Task[Receipt]:
-        """Telling a contradiction from a repetition takes reading, and keeping it another append: in a task of
-        its own, which no caller can cancel."""
+        """Telling a contradiction from a repetition takes reading, and keeping it another append.
+
+        That is a task of its own, which no caller can cancel.
+        """
         task = asyncio.create_task(self._compared(parts, receipt))
         self._comparing.add(task)
         task.add_done_callback(self._comparing.discard)
@@ -376,7 +391,9 @@ def _receipt(parts: Sequence[Part], verdict: Verdict, committed: Committed) -> R
 
 def _stored(committed: Committed, draft: Draft, place: Placed | Known) -> Stored:
     if type(place) is Known:
-        return Stored(draft.event_id, place.position, place.stream_version, place.recorded_at, Outcome.DUPLICATE)
+        # A fresh id can be known only because the commit went through whose outcome had been unclear.
+        outcome = Outcome.APPENDED if draft.fresh else Outcome.DUPLICATE
+        return Stored(draft.event_id, place.position, place.stream_version, place.recorded_at, outcome)
     # The same id twice in one batch: the later one found the earlier one's place.
     outcome = Outcome.APPENDED if place.draft is draft else Outcome.DUPLICATE
     position = committed.first_position + place.offset
@@ -403,7 +420,7 @@ def _handed_over(committed: Committed) -> list[Recorded]:
 def _recorded(row: Sequence[Any]) -> Recorded:
     try:
         return Recorded(*row, codec.decode(row[5], row[6], row[7]))  # type: ignore[call-arg]
-    except msgspec.MsgspecError as error:
+    except Exception as error:  # of the decoder, or whatever an upcaster raises
         raise CorruptLog(row[0], f"{row[5]} version {row[6]}: {error}") from error
 
 

@@ -19,9 +19,9 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from byjy_events.backend import Backend, Committed, NotStorable, NotStored, Unclear
+from byjy_events.backend import Backend, Committed, NotStorable, NotStored
 from byjy_events.errors import ByjyError, LogClosed, LogUnavailable, OutcomeUnknown
-from byjy_events.plan import Part, Verdict
+from byjy_events.plan import Draft, Part, Verdict
 
 QUEUE_EVENTS = 10_000
 """Events that may wait to be committed; more make their callers wait."""
@@ -171,22 +171,23 @@ class Writer:
         except NotStorable as error:
             await self._serve_apart(batch, error)
         except NotStored as error:
-            for waiting in batch:
+            for waiting in batch:  # an error object for each: tracebacks grow on those that are shared
                 _refuse(waiting, LogUnavailable(str(error)))
         except OutcomeUnknown as error:
-            for waiting in batch:
-                _refuse(waiting, OutcomeUnknown(_ids([waiting.append]), error.cause))
+            _leave_open(batch, error.cause)
         except BaseException:
-            for waiting in batch:
-                _refuse(waiting, OutcomeUnknown(_ids([waiting.append]), "the writer was stopped"))
+            _leave_open(batch, "the writer was stopped")
             raise
         else:
             self._committed(committed)
-            for waiting, verdict in zip(batch, committed.verdicts, strict=True):
-                if waiting.future.done():
-                    self._unclaimed(waiting.append, verdict, committed)
-                else:
-                    waiting.future.set_result((verdict, committed))
+            self._answer(batch, committed)
+
+    def _answer(self, batch: list[_Waiting], committed: Committed) -> None:
+        for waiting, verdict in zip(batch, committed.verdicts, strict=True):
+            if waiting.future.done():
+                self._unclaimed(waiting.append, verdict, committed)
+            else:
+                waiting.future.set_result((verdict, committed))
 
     async def _serve_apart(self, batch: list[_Waiting], error: NotStorable) -> None:
         """One event that the database refuses must not take its neighbours with it."""
@@ -206,7 +207,7 @@ class Writer:
                 if not stored:
                     raise
                 cause = str(error)  # of this attempt only: the one before was stored
-            except Exception as error:  # Unclear, or something that nobody foresaw and that is no clearer
+            except Exception as error:  # noqa: BLE001 - Unclear, or something that nobody foresaw and is no clearer
                 cause = str(error)
                 _log.warning("commit_outcome_unclear", cause=cause, appends=len(appends))
                 # From here on the ids may be stored: the plan has to look for them.
@@ -233,11 +234,20 @@ class Writer:
 
 
 def _unfresh(append: Append) -> Append:
-    return [Part(part.stream, part.expected, [msgspec.structs.replace(draft, fresh=False) for draft in part.drafts]) for part in append]
+    return [Part(part.stream, part.expected, [_repeatable(draft) for draft in part.drafts]) for part in append]
+
+
+def _repeatable(draft: Draft) -> Draft:
+    return msgspec.structs.replace(draft, fresh=False)
 
 
 def _ids(appends: Sequence[Append]) -> list[UUID]:
     return [UUID(bytes=draft.event_id) for append in appends for part in append for draft in part.drafts]
+
+
+def _leave_open(batch: list[_Waiting], cause: str) -> None:
+    for waiting in batch:
+        _refuse(waiting, OutcomeUnknown(_ids([waiting.append]), cause))
 
 
 def _refuse(waiting: _Waiting, error: ByjyError) -> None:

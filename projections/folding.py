@@ -62,7 +62,7 @@ class Fold:
 
     def __init__(self, group: Group) -> None:
         self._group = group
-        self._handled_names = frozenset(event_type.__name__ for event_type in group.handles)
+        self._known_versions = {event_type.__name__: event_type.schema_version for event_type in group.handles}
         self._rows: dict[str, dict[Key, Any]] = {one.name: {} for one in group.projections}
 
     def forget(self) -> None:
@@ -119,28 +119,34 @@ class Fold:
                 row = rows.get(key)
                 try:
                     after = projection.evolve(row, recorded, key)
+                    if type(after) is Evolved:
+                        self._add(after, changed)
+                        after = after.row
+                    if after is row:
+                        continue
+                    if after is not None and type(after) is not projection.row_type:
+                        raise TypeError(f"{projection.name} made a {type(after).__name__} of a row")
                 except Exception as error:
                     raise FoldFailed(recorded, error) from error
-                if type(after) is Evolved:
-                    self._add(after, changed)
-                    after = after.row
-                if after is not row:
-                    touched[key] = after
-                    if not projection.append_only:
-                        rows[key] = after
+                if projection.append_only:
+                    touched.setdefault(key, after)
+                else:
+                    touched[key] = rows[key] = after
         return [Changes(one, changed[one.name]) for one in self._group.projections if changed[one.name]]
 
     def _add(self, evolved: Evolved[Any], changed: dict[str, dict[Key, Any]]) -> None:
         for row in evolved.also:
-            owner = self._group.by_row_type[type(row)]
+            owner = self._group.by_row_type.get(type(row))
+            if owner is None or not owner.append_only:
+                raise TypeError(f"{type(row).__name__} is not a row of an append-only projection of {self._group.name}")
             changed[owner.name].setdefault(owner.key_of(row), row)
 
     def _unknown(self, recorded: Recorded) -> bool:
         """Whether the event is of a type that this program does not know; a newer version of a handled one stops."""
         if type(recorded.event) is not UnknownEvent:
             return False
-        if recorded.type in self._handled_names:
-            known = EVENT_TYPES[recorded.type].version
+        known = self._known_versions.get(recorded.type)
+        if known is not None:
             error = UpgradeRequired(recorded.type, recorded.schema_version, known, recorded.position)
             raise FoldFailed(recorded, error)
         return recorded.type not in EVENT_TYPES

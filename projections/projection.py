@@ -47,8 +47,8 @@ class Evolved(Struct, Generic[R], frozen=True):
 
     Attributes:
         row: what ``evolve`` would have returned alone.
-        also: rows that are only ever inserted, e.g. an ``AnomalyRow``. Each belongs to the projection whose
-            ``row_type`` it is. Of several with the same primary key the first one counts.
+        also: rows that are only ever inserted, e.g. an ``AnomalyRow``. Each belongs to the append-only projection
+            whose ``row_type`` it is. Of several with the same primary key the first one counts.
     """
 
     row: R | None
@@ -76,7 +76,7 @@ class Projection(Generic[R]):
         version: raise it whenever the same events give other rows; the table is then rebuilt.
         table: its primary key is what ``keys`` names.
         row_type: a Struct with one field for each column, named and ordered alike.
-        append_only: every key is new with its event and no row ever changes, so none need be loaded.
+        append_only: rows never change, so none need be loaded; a row whose key is there already is dropped.
         handles: the types of event that concern it: those marked with :func:`on`, unless it is set, as a
             projection does that overrides ``evolve`` itself.
     """

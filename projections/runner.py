@@ -158,7 +158,11 @@ class Projector:
         Raises:
             GroupOutdated: the rows are of another version of the group.
         """
-        await self._runner.begin()
+        try:
+            await self._runner.begin()
+        except BaseException:
+            await self._runner.close()
+            raise
         self._task = asyncio.create_task(self._run(), name=f"byjy-projector-{self._group.name}")
         return self
 
@@ -166,10 +170,12 @@ class Projector:
         """Stop following, between two steps or by giving one up as a whole. Safe to call twice."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await self._task
+        try:
+            await self._ended()
+        finally:
+            await self._ended()  # even when cancelled: its connections go back before anybody closes the log
             self._settle(LogClosed())
-        await self._runner.close()
+            await self._runner.close()
 
     async def wait_for(self, position: int, *, timeout_seconds: float | None = None) -> None:
         """Return when everything up to a position is projected: read your writes.
@@ -177,10 +183,11 @@ class Projector:
         Raises:
             ProjectionStopped: the group stopped before the position.
             WaitTimeout: it took longer.
+            LogClosed: the projector does not run, or was closed meanwhile.
         """
         if self.position >= position:
             return
-        if self._task is None:
+        if self._task is None or self._task.cancelled():
             raise LogClosed
         if self._task.done():
             self._task.result()
@@ -193,6 +200,12 @@ class Projector:
             raise WaitTimeout(self._group.name, position, self.position, timeout_seconds or 0) from None
         finally:
             self._waiting.pop(future, None)
+
+    async def _ended(self) -> None:
+        if self._task is not None:
+            await asyncio.wait([self._task])
+            if not self._task.cancelled():
+                self._task.exception()  # looked at: whoever waited was told
 
     async def _run(self) -> None:
         try:

@@ -8,6 +8,7 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -32,7 +33,13 @@ POLL_SECONDS = 0.005
 IDLE_POLL_SECONDS = 0.025
 """How often commits are looked for while there are none."""
 
-_INSERT = f"INSERT INTO events ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(',')))})"  # noqa: S608
+SLAB_ROWS = 100
+"""Rows that one statement stores. The driver takes the interpreter lock back after each statement: with a row each,
+a busy event loop would hold up every row of a batch; and a slab is a fifth faster even when nobody is busy."""
+
+_ROW = f"({', '.join('?' * len(COLUMNS.split(',')))})"
+_INSERT = f"INSERT INTO events ({COLUMNS}) VALUES {_ROW}"  # noqa: S608
+_INSERT_SLAB = f"INSERT INTO events ({COLUMNS}) VALUES {', '.join([_ROW] * SLAB_ROWS)}"  # noqa: S608
 _HEAD = "SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1"
 _VERSION = (
     "SELECT stream_version FROM events WHERE stream_id = ? AND stream_category = ? ORDER BY stream_version DESC LIMIT 1"
@@ -155,7 +162,7 @@ class SqliteBackend:
             decision = plan(appends, self._current(connection, head, appends, look_up), known)
             if not look_up and any(verdict.error for verdict in decision.verdicts):
                 raise _Doubtful
-            connection.executemany(_INSERT, _rows(decision, head + 1, recorded_at))
+            _insert(connection, _rows(decision, head + 1, recorded_at))
             return decision, head, recorded_at
 
         decision, head, recorded_at = _transact(connection, store)
@@ -225,6 +232,13 @@ def _known(connection: sqlite3.Connection, event_ids: Sequence[bytes]) -> dict[b
         if found:
             known[event_id] = Known(*found)
     return known
+
+
+def _insert(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
+    whole = len(rows) - len(rows) % SLAB_ROWS
+    for start in range(0, whole, SLAB_ROWS):
+        connection.execute(_INSERT_SLAB, list(chain.from_iterable(rows[start : start + SLAB_ROWS])))
+    connection.executemany(_INSERT, rows[whole:])
 
 
 def _rows(decision: Plan, first_position: int, recorded_at: int) -> list[tuple[Any, ...]]:

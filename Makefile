@@ -1,0 +1,56 @@
+# Everything sets itself up: `make demo` and `make test` need a fresh clone, Python 3.11 or newer, and make.
+
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+READY := $(VENV)/.ready
+
+# The first interpreter that is new enough; PYTHON=/path/to/python chooses another.
+NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$python" -c "$(NEW_ENOUGH)" 2>/dev/null && { command -v "$$python"; break; }; done)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint format bench constraints clean
+
+help: ## what can be made
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+setup: $(READY) ## an environment in .venv with everything; again only when pyproject.toml or constraints.txt change
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c "$(NEW_ENOUGH)" || { \
+		echo "Python 3.11 or newer with its venv module is needed: install one, or name it: make PYTHON=/path/to/python" >&2; \
+		exit 1; }
+	@$(RUN) pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cli,dev]'
+	@touch $@
+
+demo: setup ## a simulated engine on a fresh log, about 20 seconds; DEMO="--seed 7" passes options on
+	@$(VENV)/bin/byjy demo $(DEMO)
+
+test: setup ## all tests, on SQLite and PostgreSQL; TEST="-k name" passes options on
+	$(RUN) pytest $(TEST)
+
+lint: setup ## style, types, and which package may import which
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(VENV)/bin/lint-imports
+
+format: setup ## what ruff can mend by itself
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+bench: setup ## how fast, as a table
+	$(RUN) benchmarks $(BENCH)
+
+constraints: ## constraints.txt anew: the newest version of everything, in a fresh environment
+	rm -rf $(VENV)
+	"$(PYTHON)" -m venv $(VENV)
+	$(RUN) pip install --quiet --disable-pip-version-check -e '.[cli,dev]' hatchling editables
+	{ sed '/^[^#]/,$$d' constraints.txt; $(RUN) pip freeze --exclude-editable; } > constraints.new
+	mv constraints.new constraints.txt
+
+clean: ## remove the environment and everything that was built
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The operator's door: the command ``byjy``, and the importers behind it."""

@@ -1,0 +1,118 @@
+"""What can be written on the command line, and what it means."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import typer
+
+E = TypeVar("E", bound=StrEnum)
+
+LIMIT = 100
+"""Rows that a listing shows where ``--limit`` says nothing."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_RELATIVE = re.compile(r"([0-9]+(?:\.[0-9]{1,9})?)([smhdw])", re.ASCII)
+_FRACTION = re.compile(r"(.*:[0-9]{2})\.([0-9]{1,9})(.*)", re.ASCII)
+_INT64 = 2**63
+
+
+def instant(text: str, *, now: int | None = None) -> int:
+    """Nanoseconds UTC of an ISO 8601 instant or date, of nanoseconds, or of a time ago such as ``2h``.
+
+    Without an offset it is UTC. Eight digits are a date (``20120621``), more are nanoseconds.
+
+    Raises:
+        typer.BadParameter: it is none of these.
+    """
+    text = text.strip()
+    if match := _RELATIVE.fullmatch(text):
+        return (time.time_ns() if now is None else now) - _nanoseconds(match[1]) * _UNITS[match[2]]
+    value = int(text) if re.fullmatch(r"-?[0-9]{9,19}", text, re.ASCII) else _iso(text)
+    if not -_INT64 <= value < _INT64:
+        raise typer.BadParameter(f"{text!r} is out of range")
+    return value
+
+
+def _nanoseconds(seconds: str) -> int:
+    whole, _, fraction = seconds.partition(".")
+    return int(whole) * 10**9 + int(fraction.ljust(9, "0"))
+
+
+def _iso(text: str) -> int:
+    fraction = 0
+    if match := _FRACTION.fullmatch(text):  # datetime would cut it to microseconds
+        text, fraction = match[1] + match[3], int(match[2].ljust(9, "0"))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        examples = "2012-06-21, 2012-06-21T13:30:00Z, 1340285400000000000 or 2h"
+        raise typer.BadParameter(f"{text!r} is no instant; try {examples}") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    since_epoch = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since_epoch.days * 86_400 + since_epoch.seconds) * 10**9 + fraction
+
+
+def trading_date(text: str) -> date:
+    """A date, ``YYYY-MM-DD``.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007: a date has no zone
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no date; expected YYYY-MM-DD") from None
+
+
+def uuid(text: str) -> UUID:
+    """A UUID.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    try:
+        return UUID(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no UUID") from None
+
+
+def choices(values: type[E], option: str, given: Iterable[str] | None) -> list[E]:
+    """The members of an enum that were named, in upper or lower case.
+
+    Raises:
+        InvalidArgument: one of them is none.
+    """
+    from byjy_ops.errors import InvalidArgument
+
+    try:
+        return [values(text.upper()) for text in given or ()]
+    except ValueError as error:
+        raise InvalidArgument(option, f"{error}; expected one of {', '.join(values)}") from None
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line; decimals are strings.")]
+PairName = Annotated[
+    str | None, typer.Option("--pair", metavar="[EXCHANGE:]SYMBOL", help="Only this trading pair, e.g. binance:BTCUSDT.")
+]
+Account = Annotated[str | None, typer.Option("--account", metavar="NAME", help="Only this account.")]
+Since = Annotated[
+    int | None,
+    typer.Option(
+        "--since",
+        metavar="INSTANT",
+        parser=instant,
+        help="Only from then on: ISO 8601 (UTC unless it says otherwise), nanoseconds, or a time ago such as 2h.",
+    ),
+]
+Limit = Annotated[int, typer.Option("--limit", min=0, help="At most so many; 0: all.")]
+OrderOption = Annotated[
+    UUID | None, typer.Option("--order", metavar="ORDER_ID", parser=uuid, help="Only of this order.")
+]

@@ -1,0 +1,1 @@
+"""Import of LOBSTER message files: a day of one stock's visible order flow on NASDAQ, one message a line."""

@@ -1,0 +1,71 @@
+"""Opening a log that has to be there: a command that only looks creates nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from byjy_events import EventLog
+from byjy_events.database import display, is_sqlite, open_engine, parse_url, sqlite_path
+from byjy_events.migrating import current_revision, ensure_schema
+from byjy_ops.errors import NoLog
+
+
+@asynccontextmanager
+async def existing_database(database: str) -> AsyncIterator[AsyncEngine]:
+    """The database, whatever its schema.
+
+    Raises:
+        InvalidDatabaseUrl: the URL names no database.
+        NoLog: there is no such file.
+    """
+    url = parse_url(database)
+    refuse_missing(url)
+    engine = open_engine(url)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def existing_tables(database: str) -> AsyncIterator[AsyncEngine]:
+    """The database with the schema of this program, for queries.
+
+    Raises:
+        NoLog: it has no schema.
+        SchemaMismatch: its schema is older or newer.
+    """
+    async with existing_database(database) as engine:
+        if await current_revision(engine) is None and not await table_names(engine):
+            raise NoLog(display(engine.url), "is empty")
+        await ensure_schema(engine)
+        yield engine
+
+
+@asynccontextmanager
+async def existing_log(database: str, *, actor: str = "byjy") -> AsyncIterator[EventLog]:
+    """The log of a database that has one. Raises as :func:`existing_tables`."""
+    async with existing_tables(database):
+        pass
+    async with EventLog.open(database, actor=actor) as log:
+        yield log
+
+
+def refuse_missing(url: sa.URL) -> None:
+    """
+    Raises:
+        NoLog: the file of a SQLite URL is not there.
+    """
+    if is_sqlite(url) and not sqlite_path(url).is_file():
+        raise NoLog(display(url), "does not exist")
+
+
+async def table_names(engine: AsyncEngine) -> set[str]:
+    """The tables of a database, but for the one that says which schema it has."""
+    async with engine.connect() as connection:
+        names = await connection.run_sync(lambda sync: sa.inspect(sync).get_table_names())
+    return set(names) - {"alembic_version"}

@@ -1,0 +1,158 @@
+"""How a database is: its schema, its log, and how far behind the tables are."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import Any
+
+import sqlalchemy as sa
+from msgspec import Struct, to_builtins
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from byjy_events.database import display, is_sqlite
+from byjy_events.migrating import current_revision
+from byjy_events.schema import SCHEMA_REVISION, events
+from byjy_ops.listing import emit, text, utc, write_json
+from byjy_ops.reading import existing_database
+from byjy_ops.session import NO, YES
+from projections import TRADING, Group
+from projections.checkpoints import GroupState, projection_checkpoints
+
+SAFE_SQLITE = (3, 51, 3)
+"""The first version without the WAL-reset bug, https://sqlite.org/wal.html#walresetbug."""
+
+GROUPS: tuple[Group, ...] = (TRADING,)
+"""The groups that ``byjy`` knows; others are shown too, once they have a checkpoint."""
+
+NEVER_RUN = "NEVER_RUN"
+REBUILD = "the rows were made by another version of the projections: rebuild them"
+
+
+class GroupReport(Struct):
+    """One group.
+
+    Attributes:
+        lag_events: events in the log that are not projected yet.
+        lag_seconds: for how long the oldest of them has been in the log.
+        problem: why somebody should look; None: nobody need.
+    """
+
+    group: str
+    status: str
+    position: int
+    lag_events: int
+    lag_seconds: float
+    generation: int
+    version: str
+    passed_over: int = 0
+    error_position: int | None = None
+    error_event_type: str | None = None
+    error: str | None = None
+    stopped_at: int | None = None
+    problem: str | None = None
+
+
+class Report(Struct):
+    """The whole database."""
+
+    database: str
+    schema_revision: str | None
+    expected_revision: str
+    head: int | None = None
+    head_recorded_at: int | None = None
+    groups: list[GroupReport] = []
+    warnings: list[str] = []
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing needs attention."""
+        return self.schema_revision == self.expected_revision and not any(group.problem for group in self.groups)
+
+
+async def status(database: str, *, as_json: bool) -> int:
+    """Show the report; the answer is no when something needs attention."""
+    async with existing_database(database) as engine:
+        report = await reported(engine)
+    if as_json:
+        write_json([to_builtins(report)])
+    else:
+        emit(_sentences(report))
+    return YES if report.well else NO
+
+
+async def reported(engine: AsyncEngine) -> Report:
+    """Look at everything, in one snapshot."""
+    report = Report(display(engine.url), await current_revision(engine), SCHEMA_REVISION)
+    if is_sqlite(engine.url) and sqlite3.sqlite_version_info < SAFE_SQLITE:
+        fixed = ".".join(map(str, SAFE_SQLITE))
+        report.warnings.append(
+            f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug that {fixed} fixed: byjy's own processes take turns"
+            " and are safe from it, but let no other program write to this file"
+        )
+    if report.schema_revision == SCHEMA_REVISION:
+        async with engine.connect() as connection:
+            await _look(connection, report)
+    return report
+
+
+async def _look(connection: AsyncConnection, report: Report) -> None:
+    c = events.c
+    last = (await connection.execute(sa.select(c.position, c.recorded_at).order_by(c.position.desc()).limit(1))).first()
+    report.head, report.head_recorded_at = (last.position, last.recorded_at) if last else (0, None)
+    rows = await connection.execute(sa.select(projection_checkpoints).order_by(projection_checkpoints.c.group_name))
+    found = {row.group_name: row._mapping for row in rows}
+    known = {group.name: group.version for group in GROUPS}
+    for name in sorted(found.keys() | known.keys()):
+        position = found[name]["position"] if name in found else 0
+        waiting = await connection.scalar(sa.select(c.recorded_at).where(c.position == position + 1))
+        lag = 0.0 if waiting is None else max(0, time.time_ns() - waiting) / 1e9
+        report.groups.append(_group(name, found.get(name), known.get(name), report.head - position, lag))
+
+
+def _group(name: str, row: Any, version: str | None, lag_events: int, lag_seconds: float) -> GroupReport:
+    if row is None:
+        return GroupReport(name, NEVER_RUN, 0, lag_events, lag_seconds, 0, version or "")
+    report = GroupReport(
+        name,
+        str(row["status"]),
+        row["position"],
+        lag_events,
+        lag_seconds,
+        row["generation"],
+        row["version"],
+        row["passed_over"],
+        row["error_position"],
+        row["error_event_type"],
+        row["error"],
+        row["stopped_at"],
+    )
+    if report.status == GroupState.STOPPED:
+        report.problem = f"stopped at position {report.error_position} ({report.error_event_type}): {report.error}"
+    elif version is not None and version != report.version:
+        report.problem = REBUILD
+    return report
+
+
+def _sentences(report: Report) -> str:
+    lines = [("database", report.database), ("schema", _schema(report))]
+    if report.head is not None:
+        when = "" if report.head_recorded_at is None else f", recorded {utc(report.head_recorded_at, 3)} UTC"
+        lines.append(("log head", f"{report.head}{when}"))
+    for group in report.groups:
+        behind = f"{group.lag_events} events and {group.lag_seconds:.1f} s behind" if group.lag_events else "up to date"
+        lines.append(("group", f"{group.group}: {group.status} at {group.position}, {behind}"))
+        if group.passed_over:
+            lines.append(("", f"{group.passed_over} events of unknown type passed over"))
+        if group.problem:
+            lines.append(("problem", text(group.problem)))
+    lines += [("warning", warning) for warning in report.warnings]
+    return "".join(f"{label:<9} {line}\n" for label, line in lines)
+
+
+def _schema(report: Report) -> str:
+    found, expected = report.schema_revision, report.expected_revision
+    if found == expected:
+        return f"{found}, the newest"
+    advice = "upgrade byjy-events" if found and found > expected else f"run: byjy --database {report.database} migrate"
+    return f"{found or 'none'}; this program works with {expected}: {advice}"

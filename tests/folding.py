@@ -1,0 +1,99 @@
+"""Folding without a database: what a group makes of a list of events, as plain dictionaries of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from byjy_events.event import Event, Fact
+from byjy_events.recorded import Recorded
+from byjy_events.stream import Stream
+from projections.projection import Evolved, Group, Key
+from projections.trading import TRADING
+
+T = TypeVar("T", bound=Struct)
+
+
+class Folded:
+    """The rows of a group by projection and key, after the events given so far."""
+
+    def __init__(self, group: Group = TRADING) -> None:
+        self.group = group
+        self.rows: dict[str, dict[Key, Any]] = {one.name: {} for one in group.projections}
+
+    def fold(self, recorded: Recorded) -> None:
+        for projection in self.group.by_event.get(type(recorded.event), ()):  # type: ignore[arg-type]
+            rows = self.rows[projection.name]
+            for key in projection.keys(recorded):
+                answer = projection.evolve(rows.get(key), recorded, key)
+                if type(answer) is Evolved:
+                    self._insert(answer.also)
+                    answer = answer.row
+                if answer is not None:
+                    rows[key] = answer
+                else:
+                    rows.pop(key, None)
+
+    def fold_all(self, log: Iterable[Recorded]) -> Folded:
+        for recorded in log:
+            self.fold(recorded)
+        return self
+
+    def of(self, row_type: type[T]) -> list[T]:
+        """All rows of one type, in the order in which their keys appeared."""
+        return list(self.rows[self.group.by_row_type[row_type].name].values())
+
+    def one(self, row_type: type[T]) -> T:
+        """The only row of one type."""
+        (row,) = self.of(row_type)
+        return row
+
+    def _insert(self, also: tuple[Struct, ...]) -> None:
+        for row in also:
+            projection = self.group.by_row_type[type(row)]
+            self.rows[projection.name].setdefault(projection.key_of(row), row)
+
+
+def columns(row: Struct, names: str) -> tuple[Any, ...]:
+    """Some columns of a row, named in one string."""
+    return tuple(getattr(row, name) for name in names.split())
+
+
+def recorded(event: Event, position: int, stream: Stream, version: int = 1, at: int | None = None) -> Recorded:
+    """An event as the log would give it back, at a position; ``at`` is the venue's clock."""
+    event_id = event.fact_id_bytes() if isinstance(event, Fact) else position.to_bytes(16, "big")
+    return Recorded(
+        position=position,
+        event_id_bytes=event_id,
+        category=stream.category,
+        stream_id_bytes=stream.id.bytes,
+        stream_version=version,
+        type=type(event).__name__,
+        schema_version=event.schema_version,
+        payload=b"",
+        occurred_at=at,
+        received_at=position * 1000,
+        recorded_at=position * 1000 + 1,
+        actor="test",
+        correlation_id_bytes=None,
+        causation_id_bytes=None,
+        leaf_hash=b"",
+        event=event,
+    )
+
+
+def log_of(steps: Iterable[tuple[Stream, Event]]) -> list[Recorded]:
+    """A log of these events, one position each from 1 on; a fact told twice is kept once, as the log does."""
+    log: list[Recorded] = []
+    known: set[bytes] = set()
+    versions: dict[Stream, int] = {}
+    for stream, event in steps:
+        version = versions.get(stream, 0) + 1
+        entry = recorded(event, len(log) + 1, stream, version)
+        if entry.event_id_bytes not in known:
+            known.add(entry.event_id_bytes)
+            versions[stream] = version
+            log.append(entry)
+    return log

@@ -1,0 +1,62 @@
+"""One row for every table, whatever its columns, for tests that care about the table and not about the row."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+import projections.checkpoints
+from byjy_events.columns import Flag, Money, Uuid
+from byjy_events.database import open_engine, parse_url
+from byjy_events.schema import events
+from projections.tables import Choice, metadata
+
+assert projections.checkpoints.projection_checkpoints.metadata is metadata
+
+ID = UUID("019a0000-0000-7000-8000-000000000001")
+
+
+def every_table() -> list[sa.Table]:
+    """Parents before children."""
+    return [events, *metadata.sorted_tables]
+
+
+def writable_engine(url: str) -> AsyncEngine:
+    return open_engine(parse_url(url), writable=True)
+
+
+async def insert_a_row_everywhere(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        for table in every_table():
+            await connection.execute(sa.insert(table).values(a_row_of(table)))
+
+
+async def counts(engine: AsyncEngine) -> dict[str, int]:
+    """The number of rows of every table."""
+    async with engine.connect() as connection:
+        return {
+            table.name: await connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+            for table in every_table()
+        }
+
+
+def a_row_of(table: sa.Table) -> dict[str, Any]:
+    row = {column.name: _value(column.type) for column in table.columns}
+    if table is events:
+        row["leaf_hash"] = bytes(32)
+    if "status" in row and not isinstance(table.c.status.type, Choice):
+        row["status"] = "RUNNING"
+    return row
+
+
+def _value(of: sa.types.TypeEngine[Any]) -> Any:
+    if isinstance(of, Choice):
+        return next(iter(of.values))
+    for kind, value in ((Uuid, ID), (Money, Decimal("1.5")), (Flag, False), (sa.Integer, 1), (sa.LargeBinary, b"x")):
+        if isinstance(of, kind):
+            return value
+    return "x"
