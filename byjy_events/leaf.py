@@ -10,14 +10,15 @@ UUIDs their 16 bytes. The 0x00 is RFC 6962's prefix of a leaf, so that no leaf c
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
 from struct import Struct
 
 _NONE = b"\xff\xff\xff\xff"
 _UUID_LENGTH = b"\x00\x00\x00\x10"
-_NUMBER_LENGTH = b"\x00\x00\x00\x08"
+_NUMBER_BYTES = 8
 _length = Struct(">I").pack
-_number = Struct(">q").pack
+_framed_number = Struct(">Iq").pack
 _place = Struct(">qqq").pack
 
 
@@ -35,19 +36,18 @@ def content_hash(
     causation_id: bytes | None,
 ) -> bytes:
     """SHA-256 of everything the client sent, each part framed."""
-    category_bytes, type_bytes, actor_bytes = category.encode(), type_name.encode(), actor.encode()
     return sha256(
         b"".join(
             (
                 _UUID_LENGTH, event_id,
-                _length(len(category_bytes)), category_bytes,
+                _framed_text(category),
                 _UUID_LENGTH, stream_id,
-                _length(len(type_bytes)), type_bytes,
-                _NUMBER_LENGTH, _number(schema_version),
+                _framed_text(type_name),
+                _framed_number(_NUMBER_BYTES, schema_version),
                 _length(len(payload)), payload,
-                _NONE if occurred_at is None else _NUMBER_LENGTH + _number(occurred_at),
-                _NUMBER_LENGTH, _number(received_at),
-                _length(len(actor_bytes)), actor_bytes,
+                _NONE if occurred_at is None else _framed_number(_NUMBER_BYTES, occurred_at),
+                _framed_number(_NUMBER_BYTES, received_at),
+                _framed_text(actor),
                 _NONE if correlation_id is None else _UUID_LENGTH + correlation_id,
                 _NONE if causation_id is None else _UUID_LENGTH + causation_id,
             )
@@ -58,3 +58,10 @@ def content_hash(
 def leaf_hash(content: bytes, position: int, stream_version: int, recorded_at: int) -> bytes:
     """RFC 6962's leaf hash of an event at its place."""
     return sha256(b"\x00" + content + _place(position, stream_version, recorded_at)).digest()
+
+
+@lru_cache(maxsize=1024)
+def _framed_text(text: str) -> bytes:
+    """Categories, types and actors: the same few texts again and again."""
+    encoded = text.encode()
+    return _length(len(encoded)) + encoded

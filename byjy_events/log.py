@@ -19,7 +19,7 @@ from byjy_events.backend import Backend, Committed
 from byjy_events.contradiction import contradiction, contradicts
 from byjy_events.database import display, is_sqlite, parse_url
 from byjy_events.draft import drafted
-from byjy_events.errors import CorruptLog, LogClosed, LogUnavailable
+from byjy_events.errors import CorruptLog, LogClosed, LogUnavailable, OutcomeUnknown
 from byjy_events.event import Event
 from byjy_events.leaf import leaf_hash
 from byjy_events.migrating import ensure_schema
@@ -32,6 +32,9 @@ from byjy_events.writer import Writer
 
 CHUNK = 2_000
 """Events that one read fetches: long enough that its fixed costs vanish, short enough to hold no snapshot."""
+
+LONGEST_DELAY_SECONDS = 10.0
+"""The pause after which a database that fails is not asked again; together they take twice as long."""
 
 _log = structlog.get_logger("byjy_events")
 
@@ -225,7 +228,7 @@ class EventLog:
         for number, stored in enumerate(events):
             if stored.outcome is Outcome.DUPLICATE:
                 repeated.setdefault(stored.position, []).append(number)
-        async for recorded in self._read(Query(positions=tuple(repeated)), CHUNK):
+        for recorded in await self._first_tellings(repeated, [stored.event_id for stored in events]):
             for number in repeated[recorded.position]:
                 stream, draft = drafts[number]
                 if contradicts(recorded, stream, draft):
@@ -234,6 +237,18 @@ class EventLog:
                         events[number], outcome=Outcome.CONFLICTED, conflict_position=kept
                     )
         return Receipt(tuple(events))
+
+    async def _first_tellings(self, positions: Iterable[int], event_ids: Sequence[UUID]) -> list[Recorded]:
+        """The append is stored by now: a database that fails here is waited for, since "unavailable" would deny it."""
+        delay = 0.01
+        while True:
+            try:
+                return [recorded async for recorded in self._read(Query(positions=tuple(positions)), CHUNK)]
+            except LogUnavailable as error:
+                if delay > LONGEST_DELAY_SECONDS:
+                    raise OutcomeUnknown(event_ids, error.cause) from error
+            await asyncio.sleep(delay)
+            delay *= 2
 
     async def _keep_contradiction(self, stream: StreamKey, recorded: Recorded, draft: Draft) -> int:
         assert self._writer is not None
@@ -340,7 +355,7 @@ class EventLog:
     async def _chunk(self, query: Query, size: int) -> list[Recorded]:
         rows = await self.backend.fetch(query, size)
         if query.unfiltered and not query.backward and rows:
-            _refuse_gap(query.after, rows)
+            _refuse_gap(max(query.after, 0), rows)
         return [_recorded(row) for row in rows]
 
     # --- after a commit -------------------------------------------------------------------------------
@@ -395,7 +410,7 @@ def _stored(committed: Committed, draft: Draft, place: Placed | Known) -> Stored
         outcome = Outcome.APPENDED if draft.fresh else Outcome.DUPLICATE
         return Stored(draft.event_id, place.position, place.stream_version, place.recorded_at, outcome)
     # The same id twice in one batch: the later one found the earlier one's place.
-    outcome = Outcome.APPENDED if place.draft is draft else Outcome.DUPLICATE
+    outcome = Outcome.APPENDED if draft.fresh or place.draft is draft else Outcome.DUPLICATE
     position = committed.first_position + place.offset
     return Stored(draft.event_id, position, place.stream_version, committed.recorded_at, outcome)
 

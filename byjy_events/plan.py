@@ -141,18 +141,19 @@ def _places_before(
     parts: Sequence[Part], staged: Mapping[bytes, Placed], known: Mapping[bytes, Known]
 ) -> list[Placed | Known | None] | None:
     """Where each event lies already; None in place of the list: nowhere, which is the usual case."""
-    drafts = [draft for part in parts for draft in part.drafts]
-    if all(draft.fresh for draft in drafts):
-        return None
-    places = [known.get(draft.event_id) or staged.get(draft.event_id) for draft in drafts]
-    return places if any(places) else None
+    for part in parts:
+        for draft in part.drafts:
+            if not draft.fresh and (draft.event_id in staged or draft.event_id in known):
+                drafts = [draft for part in parts for draft in part.drafts]
+                return [known.get(draft.event_id) or staged.get(draft.event_id) for draft in drafts]
+    return None
 
 
 def _conflict(
     parts: Sequence[Part], current: Mapping[StreamKey, int], places: list[Placed | Known | None] | None
 ) -> VersionConflict | None:
     for part in parts:
-        if not isinstance(part.expected, int):
+        if part.expected is ANY:
             continue
         actual = current[part.stream]
         if actual != part.expected or places is not None:

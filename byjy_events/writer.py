@@ -238,7 +238,7 @@ def _unfresh(append: Append) -> Append:
 
 
 def _repeatable(draft: Draft) -> Draft:
-    return msgspec.structs.replace(draft, fresh=False)
+    return msgspec.structs.replace(draft, fresh=False) if draft.fresh else draft
 
 
 def _ids(appends: Sequence[Append]) -> list[UUID]:

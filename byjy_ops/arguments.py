@@ -67,7 +67,7 @@ def trading_date(text: str) -> date:
         typer.BadParameter: it is none.
     """
     try:
-        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007: a date has no zone
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no date; expected YYYY-MM-DD") from None
 
@@ -100,7 +100,8 @@ def choices(values: type[E], option: str, given: Iterable[str] | None) -> list[E
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line; decimals are strings.")]
 PairName = Annotated[
-    str | None, typer.Option("--pair", metavar="[EXCHANGE:]SYMBOL", help="Only this trading pair, e.g. binance:BTCUSDT.")
+    str | None,
+    typer.Option("--pair", metavar="[EXCHANGE:]SYMBOL", help="Only this trading pair, e.g. binance:BTCUSDT."),
 ]
 Account = Annotated[str | None, typer.Option("--account", metavar="NAME", help="Only this account.")]
 Since = Annotated[

@@ -68,7 +68,7 @@ def answered(arguments: Sequence[str]) -> int:
     except _UsageError as error:
         _complain(error.format_message())  # type: ignore[attr-defined]
         return BAD
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever it is, the operator gets one line)
         return _failed(error, verbose="--verbose" in arguments)
     return status if isinstance(status, int) else YES
 
@@ -87,14 +87,8 @@ def _failed(error: Exception, *, verbose: bool) -> int:
     if isinstance(error, ByjyError):
         _complain(str(error))
     else:
-        _complain(f"{type(error).__name__}: {_first_line(error)}{'' if verbose else ' (--verbose tells more)'}")
+        _complain(f"{type(error).__name__}: {error}{'' if verbose else ' (--verbose tells more)'}")
     return NO if isinstance(error, ProjectionStopped | GroupOutdated) else BAD
-
-
-def _first_line(error: Exception) -> str:
-    """What the driver said, where SQLAlchemy wraps it with the statement."""
-    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return lines[0] if lines else "no message"
 
 
 def _complain(sentence: str) -> None:

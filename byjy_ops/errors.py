@@ -6,6 +6,7 @@
     ├── InvalidInput           a file to import says something unusable        (names file, line and field)
     ├── InvalidArgument        an argument of a command makes no sense         (names the argument)
     ├── NoLog                  there is no log where one was to be read
+    ├── DatabaseFailed         the database cannot be reached, or refuses      (names the database)
     └── OutputClosed           whoever read our output went away; no fault of anybody
 """
 
@@ -61,6 +62,23 @@ class NoLog(ByjyError):
         self.database = database
         self.reason = reason
         super().__init__(f"{database} {reason}; to create a log: byjy --database {database} migrate")
+
+
+class DatabaseFailed(ByjyError):
+    """The database cannot be reached, or refuses what it is asked.
+
+    Attributes:
+        database: the database, as a URL without password.
+        cause: what the driver said.
+    """
+
+    def __init__(self, database: str, error: Exception) -> None:
+        from byjy_events.database import display, parse_url
+
+        lines = str(getattr(error, "orig", None) or error).strip().splitlines()  # SQLAlchemy adds the statement
+        self.database = display(parse_url(database))
+        self.cause = lines[0] if lines else type(error).__name__
+        super().__init__(f"{self.database}: {self.cause}")
 
 
 class OutputClosed(ByjyError):

@@ -39,7 +39,7 @@ async def list_events(database: str, after: int, types: Sequence[str] | None, li
                 held = []
     listing.write(held)
     if limit and shown > limit:
-        tell(f"{limit} shown, there are more: --limit N, or 0 for all; --after {held[-1]['position'] if held else after}")
+        tell(f"{limit} shown, there are more: --limit N, or 0 for all")
     if not shown:
         tell("nothing found")
 

@@ -34,18 +34,45 @@ def session(context: typer.Context) -> Session:
     return found
 
 
-def run(work: Callable[[], Coroutine[Any, Any, int | None]]) -> None:
-    """Run a command's work; its answer is the exit status, None that of success."""
+def run(context: typer.Context, work: Callable[[str], Coroutine[Any, Any, int | None]]) -> None:
+    """Run a command's work on the database; its answer is the exit status, None that of success.
+
+    Raises:
+        DatabaseFailed: in place of the many things that drivers raise.
+    """
+    _log_to_standard_error()
+    database = session(context).database
+    try:
+        status = asyncio.run(work(database))
+    except Exception as error:
+        if _is_of_the_database(error):
+            from byjy_ops.errors import DatabaseFailed
+
+            raise DatabaseFailed(database, error) from error
+        raise
+    if status:
+        raise typer.Exit(status)
+
+
+def _log_to_standard_error() -> None:
+    """Standard output is for rows; a warning of the library among them would break whoever parses them."""
     import logging
     import sys
 
     import structlog
 
-    # Standard output is for rows; a warning of the library among them would break whoever parses them.
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    status = asyncio.run(work())
-    if status:
-        raise typer.Exit(status)
+
+
+def _is_of_the_database(error: Exception) -> bool:
+    import sqlite3
+
+    from sqlalchemy.exc import SQLAlchemyError
+
+    if isinstance(error, SQLAlchemyError | sqlite3.Error | ConnectionError | TimeoutError):
+        return True
+    # A host without a name, a server that is not there; asyncpg is not imported for a look at its errors.
+    return type(error).__module__.partition(".")[0] in ("asyncpg", "socket")

@@ -1,7 +1,7 @@
 """The read side: tables that follow the log, exactly once, and can be folded again from nothing but the log."""
 
 from projections.checkpoints import GroupState, GroupStatus, group_statuses
-from projections.errors import GroupOutdated, ProjectionStopped, WaitTimeout
+from projections.errors import GroupOutdated, ProjectionStopped, TablesUnusable, WaitTimeout
 from projections.projection import Evolved, Group, Key, Projection, on
 from projections.queries import Queries
 from projections.rows import (
@@ -40,6 +40,7 @@ __all__ = [
     "Projector",
     "Queries",
     "Row",
+    "TablesUnusable",
     "TradeRow",
     "TradingPairRow",
     "WaitTimeout",

@@ -5,6 +5,7 @@
     ByjyError
     ├── ProjectionStopped      a group stopped at an event that it could not fold
     ├── GroupOutdated          the rows were made by another version of the group's projections
+    ├── TablesUnusable         a table of the group is not there, or other than the program thinks
     └── WaitTimeout            the position was not projected in time
 """
 
@@ -46,6 +47,18 @@ class GroupOutdated(ByjyError):
         self.found = found
         self.expected = expected
         super().__init__(f"group {group}: rows are of version [{found}], this program has [{expected}]: rebuild it")
+
+
+class TablesUnusable(ByjyError):
+    """A table of the group is not there, is other than the program thinks, or may not be written. Nothing was.
+
+    Attributes:
+        reason: what the database said, e.g. ``no such table: daily_volume``.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"tables of the read side cannot be used: {reason}")
 
 
 class WaitTimeout(ByjyError, TimeoutError):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import count
 from typing import Any
 
+import asyncpg
 import msgspec
 from sqlalchemy.dialects import postgresql
 
+from byjy_events.backend import NotStored
 from byjy_events.columns import Money
 from byjy_events.numbers import canonical
 from byjy_events.postgres.backend import PostgresBackend, translated
@@ -25,9 +27,10 @@ from projections.checkpoints import (
     beginning,
     stopping,
 )
+from projections.errors import TablesUnusable
 from projections.folding import Changes
 from projections.projection import Key, Projection
-from projections.store import Step
+from projections.store import Step, fitting
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -52,8 +55,10 @@ class PostgresStore:
 
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
         shape = _shape(projection)
+        with fitting():
+            wanted = shape.key_columns(keys)
         async with self._connected() as connection:
-            found = await connection.fetch(shape.select, *shape.key_columns(keys))
+            found = await connection.fetch(shape.select, *wanted)
         rows = map(shape.row, found)
         return {projection.key_of(row): row for row in rows}
 
@@ -67,19 +72,31 @@ class PostgresStore:
                 await _write(connection, changes)
             return True
 
-    async def stop(self, before: Checkpoint, position: int, event_type: str, error: str) -> None:
+    async def stop(self, before: Checkpoint, position: int, event_type: str, error: str) -> bool:
         async with self._connected() as connection:
-            await connection.execute(_numbered(STOP_GROUP), *stopping(before, position, event_type, error))
+            stopped = await connection.execute(_numbered(STOP_GROUP), *stopping(before, position, event_type, error))
+        return bool(stopped == "UPDATE 1")
 
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[Any]:
         """The connection; one that failed, or was left in the middle of something, is not used again."""
-        with translated():
+        with _translated():
             try:
                 yield await self._connection.connected()
             except BaseException:
                 self._connection.discard()
                 raise
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        with translated():
+            yield
+    except NotStored as error:
+        if isinstance(error.__cause__, asyncpg.SyntaxOrAccessError):
+            raise TablesUnusable(str(error)) from error.__cause__
+        raise
 
 
 async def _write(connection: Any, changes: Changes) -> None:
@@ -109,7 +126,7 @@ def _shape(projection: Projection[Any]) -> Shape:
     keys = projection.key_columns
     listed, key = ", ".join(columns), ", ".join(keys)
     settable = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
-    conflict = f"DO UPDATE SET {settable}" if settable else "DO NOTHING"
+    conflict = f"DO UPDATE SET {settable}" if settable and not projection.append_only else "DO NOTHING"
     all_arrays = _arrays([column.type for column in table.columns])
     key_arrays = _arrays([table.columns[name].type for name in keys])
     outward = [_outward(column.type) for column in table.columns]
@@ -135,7 +152,13 @@ def _shape(projection: Projection[Any]) -> Shape:
 
 
 def _arrays(types: Sequence[Any]) -> str:
-    return ", ".join(f"${number}::{kind.compile(_DIALECT)}[]" for number, kind in enumerate(types, 1))
+    return ", ".join(f"${number}::{_name(kind)}[]" for number, kind in enumerate(types, 1))
+
+
+def _name(column_type: Any) -> str:
+    """The type to hand values over in. Text without its length: a cast would cut what is too long, silently."""
+    name: str = column_type.compile(_DIALECT)
+    return "TEXT" if name.startswith("VARCHAR") else name
 
 
 def _outward(column_type: Any) -> Callable[[Any], Any] | None:

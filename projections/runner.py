@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Self
 
 import structlog
 
 from byjy_events.backend import NotStorable, NotStored, Unclear
-from byjy_events.errors import LogClosed
+from byjy_events.errors import LogClosed, LogUnavailable
 from byjy_events.log import EventLog
 from byjy_events.postgres.backend import PostgresBackend
 from byjy_events.recorded import Recorded
@@ -41,6 +41,9 @@ CHUNK_EVENTS = 2_000
 
 RETRY_SECONDS = 1.0
 """How long the longest pause is while the database fails."""
+
+_TROUBLE = (NotStored, Unclear, LogUnavailable)
+"""What a database that fails looks like, writing and reading."""
 
 _log = structlog.get_logger("projections")
 
@@ -109,9 +112,11 @@ class Runner:
         half = max(1, len(events) // 2)
         return await self.advance(events[:half]) and await self.advance(events[half:])
 
-    async def _stop(self, recorded: Recorded, cause: Exception) -> NoReturn:
+    async def _stop(self, recorded: Recorded, cause: Exception) -> bool:
+        """Mark the group as stopped and raise; False: another runner is past the event already."""
         sentence = f"{type(cause).__name__}: {cause}".encode("utf-8", "backslashreplace").decode().replace("\x00", "")
-        await self._store.stop(self.checkpoint, recorded.position, recorded.type, sentence)
+        if not await self._store.stop(self.checkpoint, recorded.position, recorded.type, sentence):
+            return False
         raise ProjectionStopped(self._group.name, recorded.position, recorded.type, sentence) from cause
 
 
@@ -157,9 +162,11 @@ class Projector:
 
         Raises:
             GroupOutdated: the rows are of another version of the group.
+            LogUnavailable: the database cannot be reached or written. Once started, that is waited out.
         """
         try:
-            await self._runner.begin()
+            with _available():
+                await self._runner.begin()
         except BaseException:
             await self._runner.close()
             raise
@@ -182,6 +189,7 @@ class Projector:
 
         Raises:
             ProjectionStopped: the group stopped before the position.
+            GroupOutdated, TablesUnusable: the projector ended because of it.
             WaitTimeout: it took longer.
             LogClosed: the projector does not run, or was closed meanwhile.
         """
@@ -214,7 +222,7 @@ class Projector:
                 try:
                     await self._follow()
                     pause = 0.01
-                except (NotStored, Unclear) as error:
+                except _TROUBLE as error:
                     _log.warning("projection_waits_for_database", group=self._group.name, cause=str(error))
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, RETRY_SECONDS)
@@ -235,7 +243,7 @@ class Projector:
         raise LogClosed
 
     async def _begin_again(self) -> None:
-        with contextlib.suppress(NotStored, Unclear):
+        with contextlib.suppress(*_TROUBLE):
             await self._runner.begin()
             self._wake()
 
@@ -258,22 +266,37 @@ async def catch_up(log: EventLog, group: Group, *, progress: Callable[[int, int]
         progress: called after each step with the position reached and the one aimed at.
 
     Raises:
-        ProjectionStopped, GroupOutdated: see there.
+        ProjectionStopped, GroupOutdated, TablesUnusable: see there.
+        LogUnavailable: the database failed; what was projected before stays.
     """
     runner = Runner(log, group)
     try:
-        head = await log.head()
-        while (await runner.begin()).position < head:
-            chunks = log.read_chunks(after=runner.checkpoint.position, upto=head, size=CHUNK_EVENTS)
-            async with contextlib.aclosing(chunks):
-                async for chunk in chunks:
-                    if not await runner.advance(chunk):
-                        break
-                    if progress is not None:
-                        progress(runner.checkpoint.position, head)
-        return runner.checkpoint.position
+        with _available():
+            return await _caught_up(log, runner, progress)
     finally:
         await runner.close()
+
+
+async def _caught_up(log: EventLog, runner: Runner, progress: Callable[[int, int], None] | None) -> int:
+    head = await log.head()
+    while (await runner.begin()).position < head:
+        chunks = log.read_chunks(after=runner.checkpoint.position, upto=head, size=CHUNK_EVENTS)
+        async with contextlib.aclosing(chunks):
+            async for chunk in chunks:
+                if not await runner.advance(chunk):
+                    break
+                if progress is not None:
+                    progress(runner.checkpoint.position, head)
+    return runner.checkpoint.position
+
+
+@contextlib.contextmanager
+def _available() -> Iterator[None]:
+    """What the database's trouble is called towards callers."""
+    try:
+        yield
+    except (NotStored, Unclear) as error:
+        raise LogUnavailable(str(error)) from error
 
 
 def _store(log: EventLog) -> Store:

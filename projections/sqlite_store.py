@@ -5,15 +5,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from itertools import chain
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite.aiosqlite import dialect as sqlite_dialect
 
+from byjy_events.backend import NotStorable, NotStored
 from byjy_events.columns import Flag, Money, Uuid
 from byjy_events.numbers import spelled
-from byjy_events.sqlite.backend import SqliteBackend
+from byjy_events.sqlite.backend import REFUSED_DATA, SqliteBackend
 from projections.checkpoints import (
     ADVANCE_GROUP,
     BEGIN_GROUP,
@@ -24,12 +26,18 @@ from projections.checkpoints import (
     beginning,
     stopping,
 )
+from projections.errors import TablesUnusable
 from projections.folding import Changes
 from projections.projection import Key, Projection
-from projections.store import Step
+from projections.store import Step, fitting
+
+T = TypeVar("T")
 
 PARAMETERS = 9_000
 """Parameters of one statement; SQLite takes 32,766."""
+
+SLAB_ROWS = 50
+"""Rows that one statement stores: half the price of a statement for each."""
 
 _DIALECT = sqlite_dialect()
 
@@ -45,10 +53,10 @@ class SqliteStore:
         await self._reader.close()
 
     async def checkpoint(self, group: str, version: str) -> Checkpoint:
-        found = await self._reader.fetch(READ_GROUP, (group,))
+        found = await self._fetch(READ_GROUP, (group,))
         if not found:
-            await self._backend.transact(lambda connection: connection.execute(BEGIN_GROUP, beginning(group, version)))
-            found = await self._reader.fetch(READ_GROUP, (group,))
+            await self._transact(lambda connection: connection.execute(BEGIN_GROUP, beginning(group, version)))
+            found = await self._fetch(READ_GROUP, (group,))
         return Checkpoint(*found[0])
 
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
@@ -57,8 +65,9 @@ class SqliteStore:
         rows = {}
         for start in range(0, len(keys), at_once):
             some = keys[start : start + at_once]
-            parameters = [value for key in some for value in shape.key_values(key)]
-            for values in await self._reader.fetch(shape.select(len(some)), parameters):
+            with fitting():
+                parameters = [value for key in some for value in shape.key_values(key)]
+            for values in await self._fetch(shape.select(len(some)), parameters):
                 row = shape.row(values)
                 rows[projection.key_of(row)] = row
         return rows
@@ -72,20 +81,43 @@ class SqliteStore:
                 _write(connection, changes)
             return True
 
-        # Rows follow from the log: losing the last steps with the power is no loss, so nobody waits for the disk.
-        return await self._backend.transact(write, durable=False)
+        return await self._transact(write)
 
-    async def stop(self, before: Checkpoint, position: int, event_type: str, error: str) -> None:
+    async def stop(self, before: Checkpoint, position: int, event_type: str, error: str) -> bool:
         parameters = stopping(before, position, event_type, error)
-        await self._backend.transact(lambda connection: connection.execute(STOP_GROUP, parameters))
+        return await self._transact(lambda connection: connection.execute(STOP_GROUP, parameters).rowcount == 1)
+
+    async def _fetch(self, statement: str, parameters: Sequence[Any]) -> list[Sequence[Any]]:
+        try:
+            return await self._reader.fetch(statement, parameters)
+        except REFUSED_DATA as error:
+            raise NotStorable(str(error)) from error
+        except sqlite3.Error as error:
+            raise _unusable(error) or NotStored(str(error)) from error
+
+    async def _transact(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            # Rows follow from the log: losing the last steps with the power is no loss, so nobody waits for the disk.
+            return await self._backend.transact(function, durable=False)
+        except NotStored as error:
+            raise _unusable(error.__cause__) or error from error.__cause__
+
+
+def _unusable(error: BaseException | None) -> TablesUnusable | None:
+    """SQLite has one code for everything that is wrong with a statement, and others for all trouble besides."""
+    mistaken = isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_ERROR
+    return TablesUnusable(str(error)) if mistaken else None
 
 
 def _write(connection: sqlite3.Connection, changes: Changes) -> None:
     shape = _shape(changes.projection)
-    present = [shape.values(row) for row in changes.rows.values() if row is not None]
-    gone = [shape.key_values(key) for key, row in changes.rows.items() if row is None]
-    if present:
-        connection.executemany(shape.upsert, present)
+    with fitting():
+        present = [shape.values(row) for row in changes.rows.values() if row is not None]
+        gone = [shape.key_values(key) for key, row in changes.rows.items() if row is None]
+    whole = len(present) - len(present) % shape.slab_rows
+    for start in range(0, whole, shape.slab_rows):
+        connection.execute(shape.upsert_slab, list(chain.from_iterable(present[start : start + shape.slab_rows])))
+    connection.executemany(shape.upsert, present[whole:])
     if gone:
         connection.executemany(shape.delete, gone)
 
@@ -94,6 +126,8 @@ class Shape(msgspec.Struct):
     """One projection's table as the driver sees it: statements, and the way of values in and out."""
 
     upsert: str
+    upsert_slab: str
+    slab_rows: int
     delete: str
     key_width: int
     select: Callable[[int], str]
@@ -110,7 +144,7 @@ def _shape(projection: Projection[Any]) -> Shape:
     listed, key = ", ".join(columns), ", ".join(keys)
     all_of_table = ", ".join(f"{table.name}.{name}" for name in columns)
     settable = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
-    conflict = f"DO UPDATE SET {settable}" if settable else "DO NOTHING"
+    conflict = f"DO UPDATE SET {settable}" if settable and not projection.append_only else "DO NOTHING"
     marks = ", ".join("?" * len(columns))
     one_key = f"({', '.join('?' * len(keys))})"
     inward = [_inward(column.type) for column in table.columns]
@@ -145,8 +179,12 @@ def _shape(projection: Projection[Any]) -> Shape:
         wanted = f"WITH wanted ({key}) AS (VALUES {', '.join([one_key] * count)})"
         return f"{wanted} SELECT {all_of_table} FROM wanted CROSS JOIN {table.name} USING ({key})"  # noqa: S608
 
+    slab_rows = max(1, min(SLAB_ROWS, PARAMETERS // len(columns)))
+    insert = f"INSERT INTO {table.name} ({listed}) VALUES"
     return Shape(
-        f"INSERT INTO {table.name} ({listed}) VALUES ({marks}) ON CONFLICT ({key}) {conflict}",  # noqa: S608
+        f"{insert} ({marks}) ON CONFLICT ({key}) {conflict}",
+        f"{insert} {', '.join([f'({marks})'] * slab_rows)} ON CONFLICT ({key}) {conflict}",
+        slab_rows,
         f"DELETE FROM {table.name} WHERE ({key}) = {one_key}",  # noqa: S608
         len(keys),
         select,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
+from byjy_events.backend import NotStorable
 from projections.checkpoints import Checkpoint
 from projections.folding import Changes
 from projections.projection import Key, Projection
@@ -29,7 +31,13 @@ class Store(Protocol):
         ...
 
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
-        """Those of these rows that exist."""
+        """Those of these rows that exist.
+
+        Raises:
+            NotStorable: a key is not of its columns' types.
+            NotStored, Unclear: the database failed.
+            TablesUnusable: see there; so do the other methods.
+        """
         ...
 
     async def advance(self, step: Step) -> bool:
@@ -41,9 +49,22 @@ class Store(Protocol):
         """
         ...
 
-    async def stop(self, before: Checkpoint, position: int, event_type: str, error: str) -> None:
-        """Mark the group as stopped at an event, unless it moved on meanwhile."""
+    async def stop(self, before: Checkpoint, position: int, event_type: str, error: str) -> bool:
+        """Mark the group as stopped at an event. False: it had moved on, and is not."""
         ...
 
     async def close(self) -> None:
         """Give connections back."""
+
+
+@contextlib.contextmanager
+def fitting() -> Iterator[None]:
+    """Around the way of values to the driver: one that is not of its column's type is refused data.
+
+    Raises:
+        NotStorable: see there.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise NotStorable(f"{type(error).__name__}: {error}") from error

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from byjy_events.backend import Committed, NotStorable, NotStored, Unclear
 from byjy_events.database import open_engine
+from byjy_events.errors import LogUnavailable
 from byjy_events.plan import Known, Part, Plan, StreamKey, Verdict, plan, repeatable_ids, streams_of
 from byjy_events.query import Query, select
 
@@ -36,6 +37,8 @@ _PARAMETERS = ", ".join(f"${number}" for number in range(1, 16))
 _APPEND = f"SELECT * FROM append_events({_PARAMETERS})"  # noqa: S608
 _HEAD = "SELECT position FROM events ORDER BY position DESC LIMIT 1"
 
+_POOL_FAILED = (sa.exc.DBAPIError, sa.exc.TimeoutError)
+
 Connection = Any
 """An asyncpg connection, or a pool's proxy of one."""
 
@@ -51,11 +54,11 @@ def translated() -> Iterator[None]:
         yield
     except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
         raise NotStorable(str(error)) from error
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, sa.exc.DBAPIError) as error:
+    except (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, *_POOL_FAILED) as error:
         raise Unclear(str(error) or type(error).__name__) from error
     except asyncpg.PostgresError as error:
         raise NotStored(str(error)) from error
-    except asyncpg.InterfaceError as error:  # the client's side found the connection closed, or unusable
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:  # the client found the connection unusable
         raise Unclear(str(error)) from error
 
 
@@ -82,6 +85,20 @@ class KeptConnection:
             with contextlib.suppress(Exception):  # a broken connection may fail in any way
                 pooled.driver_connection.terminate()
             pooled.invalidate()
+
+
+@contextlib.contextmanager
+def readable() -> Iterator[None]:
+    """What the driver raises inside, as what it means for a reader.
+
+    Raises:
+        LogUnavailable: see there.
+    """
+    try:
+        with translated():
+            yield
+    except (NotStored, Unclear) as error:
+        raise LogUnavailable(str(error)) from error
 
 
 class PostgresBackend:
@@ -145,12 +162,15 @@ class PostgresBackend:
 
     async def fetch(self, query: Query, limit: int) -> list[Sequence[Any]]:
         statement, parameters = select(query, limit, lambda number: f"${number}", DriverUuid)
-        async with self.connection() as connection:
-            return [_plain(row) for row in await connection.fetch(statement, *parameters)]
+        with readable():
+            async with self.connection() as connection:
+                rows = await connection.fetch(statement, *parameters)
+        return [_plain(row) for row in rows]
 
     async def head(self) -> int:
-        async with self.connection() as connection:
-            return await connection.fetchval(_HEAD) or 0
+        with readable():
+            async with self.connection() as connection:
+                return await connection.fetchval(_HEAD) or 0
 
     async def announce(self, head: int) -> None:
         async with self.connection() as connection:
@@ -158,9 +178,10 @@ class PostgresBackend:
 
     async def watch(self, advanced: Callable[[int], None]) -> None:
         while True:
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.DBAPIError):
-                async with self.connection() as connection:
-                    await self._listen(connection, advanced)
+            with contextlib.suppress(LogUnavailable):  # if this task ended, nobody would hear of anything any more
+                with readable():
+                    async with self.connection() as connection:
+                        await self._listen(connection, advanced)
             await asyncio.sleep(POLL_SECONDS)
 
     @contextlib.asynccontextmanager

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from byjy_events.backend import Committed, NotStorable, NotStored, Unclear
 from byjy_events.database import create_sqlite_file, open_engine, sqlite_path
+from byjy_events.errors import LogUnavailable
 from byjy_events.leaf import leaf_hash
 from byjy_events.plan import Known, Part, Plan, StreamKey, plan, repeatable_ids
 from byjy_events.query import COLUMNS, Query, select
@@ -46,7 +47,7 @@ _VERSION = (
 )
 _KNOWN = "SELECT position, stream_version, recorded_at FROM events WHERE event_id = ?"
 
-_REFUSED_DATA = (
+REFUSED_DATA = (
     sqlite3.IntegrityError,
     sqlite3.DataError,
     sqlite3.InterfaceError,
@@ -124,10 +125,10 @@ class SqliteBackend:
 
     async def fetch(self, query: Query, limit: int) -> list[Sequence[Any]]:
         statement, parameters = select(query, limit, lambda number: "?", bytes)
-        return await self._reader.fetch(statement, parameters)
+        return await self._read(statement, parameters)
 
     async def head(self) -> int:
-        rows = await self._reader.fetch(_HEAD, ())
+        rows = await self._read(_HEAD, ())
         return rows[0][0] if rows else 0
 
     async def announce(self, head: int) -> None:
@@ -136,13 +137,20 @@ class SqliteBackend:
     async def watch(self, advanced: Callable[[int], None]) -> None:
         seen, pause = None, POLL_SECONDS
         while True:
-            # Asking whether the file changed costs a look at shared memory; reading the head a short transaction.
-            version = (await self._reader.fetch("PRAGMA data_version", ()))[0][0]
-            if version != seen:
-                seen, pause = version, POLL_SECONDS
-                advanced(await self.head())
+            with contextlib.suppress(LogUnavailable):  # whoever reads is told; the next look may succeed
+                # Asking whether the file changed costs a look at shared memory; the head a short transaction.
+                version = (await self._read("PRAGMA data_version", ()))[0][0]
+                if version != seen:
+                    advanced(await self.head())
+                    seen, pause = version, POLL_SECONDS
             await asyncio.sleep(pause)
             pause = min(pause * 1.25, IDLE_POLL_SECONDS)
+
+    async def _read(self, statement: str, parameters: Sequence[Any]) -> list[Sequence[Any]]:
+        try:
+            return await self._reader.fetch(statement, parameters)
+        except sqlite3.Error as error:
+            raise LogUnavailable(str(error)) from error
 
     # --- what follows runs in the lane's thread ------------------------------------------------------
 
@@ -202,7 +210,7 @@ def _transact(connection: sqlite3.Connection, function: Callable[[sqlite3.Connec
         except BaseException:
             _roll_back(connection)
             raise
-    except _REFUSED_DATA as error:
+    except REFUSED_DATA as error:
         raise NotStorable(str(error)) from error
     except sqlite3.Error as error:
         raise NotStored(str(error)) from error

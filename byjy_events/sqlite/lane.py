@@ -134,18 +134,14 @@ class Lane:
     def _empty_wal(self) -> None:
         if self._connection is not None:
             with self._turnstile:
-                self._connection.execute("PRAGMA busy_timeout = 0")
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                _checkpoint(self._connection)
 
     def _checkpoint_if_large(self) -> None:
         size = _size(self._wal)
         if size < self._wal_floor + CHECKPOINT_BYTES or self._connection is None:
             return
         with contextlib.suppress(sqlite3.Error):  # the job's commit stands, whatever becomes of the checkpoint
-            # Readers are not waited for: what they hold back is moved at the next turn.
-            self._connection.execute("PRAGMA busy_timeout = 0")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._connection.execute("PRAGMA busy_timeout = 10000")
+            _checkpoint(self._connection)
         self._wal_floor = _size(self._wal)
         if self._wal_floor >= WARN_BYTES and not self._warned:
             self._warned = True
@@ -165,6 +161,16 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _checkpoint(connection: sqlite3.Connection) -> None:
+    """Empty the WAL. Readers are not waited for: what they hold back is moved at the next turn."""
+    (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {patience}")
 
 
 def _size(path: Path) -> int:

@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 
 from byjy_ops.arguments import LIMIT, AsJson, Limit, uuid
-from byjy_ops.session import run, session
+from byjy_ops.session import run
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +21,8 @@ def events(
     context: typer.Context,
     after: Annotated[int, typer.Option("--after", min=0, metavar="POSITION", help="Only behind this position.")] = 0,
     types: Annotated[
-        list[str] | None, typer.Option("--type", metavar="TYPE", help="Only of this type, e.g. OrderFilled; may be repeated.")
+        list[str] | None,
+        typer.Option("--type", metavar="TYPE", help="Only of this type, e.g. OrderFilled; may be repeated."),
     ] = None,
     limit: Limit = LIMIT,
     follow: Annotated[
@@ -32,19 +33,20 @@ def events(
     """List the events of the log in their order."""
     from byjy_ops.events import follow_events, list_events
 
-    database = session(context).database
     if follow:
-        run(lambda: follow_events(database, after, types, as_json=as_json))
+        run(context, lambda database: follow_events(database, after, types, as_json=as_json))
     else:
-        run(lambda: list_events(database, after, types, limit, as_json=as_json))
+        run(context, lambda database: list_events(database, after, types, limit, as_json=as_json))
 
 
 def history(
     context: typer.Context,
-    order: Annotated[UUID, typer.Argument(metavar="ORDER_ID", parser=uuid, help="The order's id, as byjy orders shows it.")],
+    order: Annotated[
+        UUID, typer.Argument(metavar="ORDER_ID", parser=uuid, help="The order's id, as byjy orders shows it.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Show every event of one order. Exit status 1: the log knows no such order."""
     from byjy_ops.history import order_history
 
-    run(lambda: order_history(session(context).database, order, as_json=as_json))
+    run(context, lambda database: order_history(database, order, as_json=as_json))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from byjy_ops.arguments import trading_date
-from byjy_ops.session import run, session
+from byjy_ops.session import run
 
 imports = typer.Typer(help="Append what a file tells to the log. Importing it again stores nothing twice.")
 
@@ -33,11 +33,13 @@ def lobster(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Message files, compressed or not.")],
     on: Annotated[
         date | None,
-        typer.Option("--date", metavar="YYYY-MM-DD", parser=trading_date, help="Where the file's name does not say it."),
+        typer.Option(
+            "--date", metavar="YYYY-MM-DD", parser=trading_date, help="Where the file's name does not say it."
+        ),
     ] = None,
     account: Annotated[str, typer.Option("--account", metavar="NAME", help="Book the orders on it.")] = "lobster",
 ) -> None:
     """Import NASDAQ order flow from LOBSTER message files (TICKER_YYYY-MM-DD_START_END_message_LEVEL.csv)."""
     from byjy_ops.importing import import_lobster
 
-    run(lambda: import_lobster(session(context).database, files, on=on, account=account))
+    run(context, lambda database: import_lobster(database, files, on=on, account=account))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from byjy_ops.session import run, session
+from byjy_ops.session import run
 
 
 def register(app: typer.Typer) -> None:
@@ -16,4 +16,4 @@ def migrate(context: typer.Context) -> None:
     """Bring the database to the newest schema. A database that does not exist is created."""
     from byjy_ops.migration import migrate
 
-    run(lambda: migrate(session(context).database))
+    run(context, lambda database: migrate(database))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from byjy_ops.session import run, session
+from byjy_ops.session import run
 
 
 def register(app: typer.Typer) -> None:
@@ -21,4 +21,4 @@ def project(
     """Bring the tables up to the log. Exit status 1: an event could not be projected."""
     from byjy_ops.projecting import project
 
-    run(lambda: project(session(context).database, follow=follow))
+    run(context, lambda database: project(database, follow=follow))

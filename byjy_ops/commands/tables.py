@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from byjy_ops.arguments import LIMIT, Account, AsJson, Limit, OrderOption, PairName, Since
-from byjy_ops.session import run, session
+from byjy_ops.session import run
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +32,7 @@ def orders(
     from byjy_ops import tables
 
     wanted = tables.Filters(pair=pair, status=status, open_only=open_only, account=account, since=since)
-    run(lambda: tables.listed(session(context).database, tables.ORDERS, wanted, limit, as_json=as_json))
+    run(context, lambda database: tables.listed(database, tables.ORDERS, wanted, limit, as_json=as_json))
 
 
 def trades(
@@ -48,7 +48,7 @@ def trades(
     from byjy_ops import tables
 
     wanted = tables.Filters(pair=pair, order=order, account=account, since=since)
-    run(lambda: tables.listed(session(context).database, tables.TRADES, wanted, limit, as_json=as_json))
+    run(context, lambda database: tables.listed(database, tables.TRADES, wanted, limit, as_json=as_json))
 
 
 def positions(
@@ -63,7 +63,7 @@ def positions(
     from byjy_ops import tables
 
     wanted = tables.Filters(pair=pair, account=account, since=since)
-    run(lambda: tables.listed(session(context).database, tables.POSITIONS, wanted, limit, as_json=as_json))
+    run(context, lambda database: tables.listed(database, tables.POSITIONS, wanted, limit, as_json=as_json))
 
 
 def anomalies(
@@ -81,7 +81,7 @@ def anomalies(
     from byjy_ops import tables
 
     wanted = tables.Filters(pair=pair, kind=kind, order=order, since=since)
-    run(lambda: tables.listed(session(context).database, tables.ANOMALIES, wanted, limit, as_json=as_json))
+    run(context, lambda database: tables.listed(database, tables.ANOMALIES, wanted, limit, as_json=as_json))
 
 
 def pairs(
@@ -98,4 +98,4 @@ def pairs(
     from byjy_ops import tables
 
     wanted = tables.Filters(pair=pair, status=status, since=since)
-    run(lambda: tables.listed(session(context).database, tables.PAIRS, wanted, limit, as_json=as_json))
+    run(context, lambda database: tables.listed(database, tables.PAIRS, wanted, limit, as_json=as_json))

@@ -20,12 +20,12 @@ from byjy_ops.demo.venue import Venue
 from byjy_ops.progress import progress
 from projections import TRADING, Projector
 
-DEFAULT_EVENTS = 40_000
-"""What two cores do in about 20 seconds; the venue's pace decides, not theirs."""
+DEFAULT_EVENTS = 25_000
+"""About 20 seconds at the pace of the venue, which two cores follow with ease."""
 
 DEFAULT_SEED = 1
 
-MAKERS, TAKERS = 5, 2
+MAKERS, TAKERS = 3, 1
 """Strategies for each market and account."""
 
 BOOKS_DIFFER = 1
@@ -59,9 +59,18 @@ def run_demo(
     url = f"sqlite:///{Path(tempfile.mkdtemp(prefix='byjy-demo-')) / 'demo.db'}" if database is None else database
     try:
         return asyncio.run(_session(events, seed, url, console))
+    except ExceptionGroup as group:
+        raise _first(group) from group
     except KeyboardInterrupt:
         console.print(f"Interrupted. What was acknowledged is stored in {url}", style="yellow", soft_wrap=True)
         return INTERRUPTED
+
+
+def _first(error: Exception) -> Exception:
+    """What ended a group of tasks; the others were only cancelled."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _session(events: int, seed: int, url: str, console: Console) -> int:

@@ -126,4 +126,11 @@ def _direction(value: str) -> str | None:
     return None if value in ("1", "-1") else "expected 1 or -1"
 
 
-_CHECKS: tuple[Callable[[str], str | None], ...] = (_time, _type, _whole(19, 1), _whole(18, 1), _whole(18, 1), _direction)
+_CHECKS: tuple[Callable[[str], str | None], ...] = (
+    _time,
+    _type,
+    _whole(19, 1),
+    _whole(18, 1),
+    _whole(18, 1),
+    _direction,
+)

@@ -1,0 +1,51 @@
+"""A process that projects until it is killed.
+
+It is forked from a server that has imported everything already: starting Python takes longer than the work to be
+interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+
+from byjy_events.log import EventLog
+from projections import TRADING, Projector, runner
+
+CHUNK_EVENTS = 5
+"""Small, so that a kill meets many steps."""
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["__main__", __name__])
+
+
+@contextlib.contextmanager
+def projecting(url: str) -> Iterator[BaseProcess]:
+    """A process that projects already; at the end of the block it is dead, by kill -9."""
+    here, there = _context.Pipe(duplex=False)
+    process = _context.Process(target=_main, args=(url, there), daemon=True)
+    process.start()
+    there.close()
+    try:
+        here.recv()
+        yield process
+    finally:
+        process.kill()
+        process.join()
+        process.close()
+        here.close()
+
+
+def _main(url: str, begun: Connection) -> None:
+    runner.CHUNK_EVENTS = CHUNK_EVENTS
+    asyncio.run(_follow(url, begun))
+
+
+async def _follow(url: str, begun: Connection) -> None:
+    async with EventLog.open(url) as log, Projector(log, TRADING):
+        begun.send(True)
+        await asyncio.Event().wait()
