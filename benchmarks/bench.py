@@ -23,6 +23,7 @@ class Bench:
         rounds: that count; one more goes before them.
         scale: how much of the usual amount of work is done, e.g. 0.1.
         folder: where the databases are made; its disk is what gets measured.
+        recording: a long log and what it is, once somebody made it; see ``recording.py``.
     """
 
     def __init__(self, folder: Path, *, rounds: int, scale: float) -> None:
@@ -31,6 +32,7 @@ class Bench:
         self.scale = scale
         self._numbers = itertools.count(1)
         self._template: Path | None = None
+        self.recording: tuple[Path, str] | None = None
 
     def events(self, usual: int) -> int:
         """An amount of work for this run; never so little that nothing can be seen."""
@@ -76,7 +78,7 @@ class Bench:
 
     async def repeated(self, measure: Callable[[], Awaitable[T]]) -> list[T]:
         """One contender alone."""
-        return (await self.in_turns({"": measure}))[""]
+        return (await self.in_turns({"alone": measure}))["alone"]
 
 
 class Clock:

@@ -17,7 +17,7 @@ from byjy_events import EventLog
 from projections import TRADING, Projector
 
 EVENTS_PER_SECOND = 2_000
-SECONDS = 10
+SECONDS = 5
 TICK_SECONDS = 0.005
 PRODUCERS = 200
 LOOKED_UP_EVERY = 50

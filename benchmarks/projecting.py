@@ -26,5 +26,4 @@ async def measure(bench: Bench) -> list[Figure]:
         return events / clock.seconds
 
     rounds = await bench.repeated(projected)
-    bench.remove(source)
     return [Figure(name="project from zero", unit="events/s", rounds=rounds, floor=FLOOR, note=what)]

@@ -27,7 +27,6 @@ async def measure(bench: Bench) -> list[Figure]:
             return count / clock.seconds
 
         rounds = await bench.in_turns({"one by one": one_by_one, "in chunks": in_chunks})
-    bench.remove(source)
     return [
         Figure(name=f"read typed events, {how}", unit="events/s", rounds=rates, note=what)
         for how, rates in rounds.items()

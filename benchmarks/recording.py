@@ -21,7 +21,13 @@ async def imported(log: EventLog) -> None:
 
 
 async def recording(bench: Bench) -> tuple[Path, str]:
-    """A closed SQLite file that holds a log, nothing projected, and what it is, in a few words."""
+    """A closed SQLite file that holds a log, nothing projected, and what it is, in a few words. Made once a run."""
+    if bench.recording is None:
+        bench.recording = await _recorded(bench)
+    return bench.recording
+
+
+async def _recorded(bench: Bench) -> tuple[Path, str]:
     path = await bench.new_file()
     real = bool(lobster_files()) and bench.scale >= 1
     async with EventLog.open(f"sqlite:///{path}") as log:

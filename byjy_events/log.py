@@ -405,7 +405,7 @@ def _receipt(parts: Sequence[Part], verdict: Verdict, committed: Committed) -> R
 
 
 def _stored(committed: Committed, draft: Draft, place: Placed | Known) -> Stored:
-    if type(place) is Known:
+    if isinstance(place, Known):
         # A fresh id can be known only because the commit went through whose outcome had been unclear.
         outcome = Outcome.APPENDED if draft.fresh else Outcome.DUPLICATE
         return Stored(draft.event_id, place.position, place.stream_version, place.recorded_at, outcome)

@@ -19,7 +19,7 @@ import msgspec
 
 from byjy_events.errors import ByjyError, VersionConflict
 from byjy_events.event import Event
-from byjy_events.stream import ANY, Expected, Stream
+from byjy_events.stream import ANY, AnyVersion, Expected, Stream
 
 StreamKey = tuple[str, bytes]
 """A stream as the writer handles it: category and the id's 16 bytes."""
@@ -153,7 +153,7 @@ def _conflict(
     parts: Sequence[Part], current: Mapping[StreamKey, int], places: list[Placed | Known | None] | None
 ) -> VersionConflict | None:
     for part in parts:
-        if part.expected is ANY:
+        if isinstance(part.expected, AnyVersion):
             continue
         actual = current[part.stream]
         if actual != part.expected or places is not None:

@@ -79,7 +79,7 @@ def given(*told: Told) -> History:
 
 
 class History(Sequence[Recorded]):
-    """Events as the log would have recorded them, without a log. It does not change; :meth:`when` makes a longer one."""
+    """Events as the log would have recorded them, without a log. It never changes: :meth:`when` makes a longer one."""
 
     def __init__(self, events: Sequence[Recorded] = ()) -> None:
         self._events = tuple(events)
@@ -95,7 +95,7 @@ class History(Sequence[Recorded]):
         events = list(self._events)
         known = {one.event_id_bytes for one in events}
         for one in told:
-            stream, item = one if type(one) is tuple else (ORDER, one)
+            stream, item = one if isinstance(one, tuple) else (ORDER, one)
             version = 1 + sum(other.stream == stream for other in events)
             new = recorded(item, stream=stream, position=len(events) + 1, stream_version=version)
             if new.event_id_bytes not in known:
@@ -119,10 +119,11 @@ class History(Sequence[Recorded]):
         return rows
 
     async def append_to(self, log: EventLog) -> None:
-        """Append the same events, with their clocks and ids, to a real log, whatever is in it already."""
+        """Append the same events with the same clocks to a real log, after whatever is in it already."""
         for one in self._events:
             assert isinstance(one.event, Event)
-            entry = Entry(one.event, one.occurred_at, one.received_at, one.event_id)
+            event_id = None if one.event_id == _own_id(one.position) else one.event_id
+            entry = Entry(one.event, one.occurred_at, one.received_at, event_id)
             await log.append(one.stream, [entry], actor=one.actor)
 
 
@@ -146,15 +147,20 @@ def recorded(
     moment = START + position * SECOND if recorded_at is None else recorded_at
     event_id = entry.event_id
     if event_id is None and not isinstance(entry.event, Fact):
-        event_id = UUID(int=ORDER.id.int + (position << 64), version=7)
+        event_id = _own_id(position)
     entry = Entry(entry.event, entry.occurred_at, entry.received_at, event_id)
-    correlation, causation = (one and one.bytes for one in (correlation_id, causation_id))
+    correlation = None if correlation_id is None else correlation_id.bytes
+    causation = None if causation_id is None else causation_id.bytes
     new = draft(entry, (stream.category, stream.id.bytes), actor, correlation, causation, moment)
     return Recorded(
         position, new.event_id, stream.category, stream.id.bytes, stream_version, new.type, new.schema_version,
         new.payload, new.occurred_at, new.received_at, moment, actor, correlation, causation,
         leaf_hash(new.content_hash, position, stream_version, moment), new.event,
     )  # fmt: skip
+
+
+def _own_id(position: int) -> UUID:
+    return UUID(int=ORDER.id.int + position)
 
 
 def _row_alone(answer: Any) -> Any:

@@ -65,6 +65,11 @@ class Fold:
         self._known_versions = {event_type.__name__: event_type.schema_version for event_type in group.handles}
         self._rows: dict[str, dict[Key, Any]] = {one.name: {} for one in group.projections}
 
+    @property
+    def full(self) -> bool:
+        """Whether so many rows are in memory that it is time to :meth:`forget` them."""
+        return sum(map(len, self._rows.values())) > ROWS_KEPT
+
     def forget(self) -> None:
         """Drop every row: they may be out of date."""
         for rows in self._rows.values():
@@ -76,8 +81,6 @@ class Fold:
         Raises:
             FoldFailed: an event needs a newer program, or ``keys`` raised.
         """
-        if sum(map(len, self._rows.values())) > ROWS_KEPT:
-            self.forget()
         work: _Work = []
         wanted: dict[Projection[Any], dict[Key, None]] = {}
         passed_over = 0

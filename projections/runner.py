@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
+import msgspec
 import structlog
 
 from byjy_events.backend import NotStorable, NotStored, Unclear
@@ -29,7 +30,7 @@ from byjy_events.recorded import Recorded
 from byjy_events.sqlite.backend import SqliteBackend
 from projections.checkpoints import Checkpoint
 from projections.errors import GroupOutdated, ProjectionStopped, WaitTimeout
-from projections.folding import Fold, FoldFailed
+from projections.folding import Changes, Fold, FoldFailed
 from projections.postgres_store import PostgresStore
 from projections.projection import Group
 from projections.queries import Queries
@@ -55,6 +56,7 @@ class Runner:
         self._group = group
         self._store = _store(log)
         self._fold = Fold(group)
+        self._under_way: tuple[Sequence[Recorded], asyncio.Future[bool]] | None = None
         self.checkpoint = Checkpoint(group.name, 0, 0, group.version)
 
     async def begin(self) -> Checkpoint:
@@ -63,41 +65,72 @@ class Runner:
         Raises:
             GroupOutdated: the rows are of another version.
         """
-        self._fold.forget()
+        await self._give_up()
         found = await self._store.checkpoint(self._group.name, self._group.version)
         if found.version != self._group.version:
             raise GroupOutdated(self._group.name, found.version, self._group.version)
         self.checkpoint = found
         return found
 
-    async def advance(self, events: Sequence[Recorded]) -> bool:
-        """Fold the events that follow directly on the checkpoint. False: another runner was here; begin again.
+    async def advance(self, events: Sequence[Recorded], *, ahead: bool = False) -> bool:
+        """Fold the events that follow directly on the ones before. False: another runner was here; begin again.
+
+        Args:
+            ahead: return while the step is still being stored, so that the next events are folded meanwhile;
+                :meth:`settle` after the last ones.
 
         Raises:
             ProjectionStopped: an event could not be folded; those before it are projected.
             NotStored, Unclear: the database failed; begin again.
         """
+        if self._fold.full:
+            # Rows that are being stored must not be dropped: read back now, they would be those of before.
+            if not await self.settle():
+                return False
+            self._fold.forget()
         try:
-            return await self._step(events)
+            changes, passed_over = await self._folded(events)
         except FoldFailed as error:
-            return await self._stop_at(events, error)
+            return await self.settle() and await self._stop_at(events, error)
         except NotStorable as error:
-            return await self._isolate(events, error)
+            return await self.settle() and await self._isolate(events, error)
+        if not await self.settle():
+            return False
+        step = Step(self.checkpoint, events[-1].position, passed_over, changes)
+        self._under_way = (events, asyncio.ensure_future(self._store.advance(step)))
+        return ahead or await self.settle()
+
+    async def settle(self) -> bool:
+        """Wait for the step that is being stored. Returns and raises as :meth:`advance`."""
+        if self._under_way is None:
+            return True
+        (events, storing), self._under_way = self._under_way, None
+        try:
+            stored = await storing
+        except NotStorable as error:
+            await self._isolate(events, error)
+            return False  # what was folded ahead was folded on rows that are forgotten now
+        if stored:
+            self.checkpoint = msgspec.structs.replace(self.checkpoint, position=events[-1].position)
+        return stored
 
     async def close(self) -> None:
         """Give connections back."""
+        await self._give_up()
         await self._store.close()
 
-    async def _step(self, events: Sequence[Recorded]) -> bool:
+    async def _give_up(self) -> None:
+        """Let a step under way end as it may, and forget all rows: they may never have been stored."""
+        self._fold.forget()
+        if self._under_way is not None:
+            (_, storing), self._under_way = self._under_way, None
+            await asyncio.gather(storing, return_exceptions=True)
+
+    async def _folded(self, events: Sequence[Recorded]) -> tuple[list[Changes], int]:
         work, wanted, passed_over = self._fold.plan(events)
         for projection, keys in wanted.items():
             self._fold.bring(projection, keys, await self._store.load(projection, keys))
-        changes = self._fold.run(work)
-        before, position = self.checkpoint, events[-1].position
-        if not await self._store.advance(Step(before, position, passed_over, changes)):
-            return False
-        self.checkpoint = Checkpoint(before.group, position, before.generation, before.version)
-        return True
+        return self._fold.run(work), passed_over
 
     async def _stop_at(self, events: Sequence[Recorded], error: FoldFailed) -> bool:
         self._fold.forget()
@@ -279,14 +312,24 @@ async def catch_up(log: EventLog, group: Group, *, progress: Callable[[int, int]
 
 async def _caught_up(log: EventLog, runner: Runner, progress: Callable[[int, int], None] | None) -> int:
     head = await log.head()
-    while (await runner.begin()).position < head:
+    reported = (await runner.begin()).position
+
+    def report() -> None:
+        nonlocal reported
+        if progress is not None and runner.checkpoint.position > reported:
+            reported = runner.checkpoint.position
+            progress(reported, head)
+
+    while runner.checkpoint.position < head:
         chunks = log.read_chunks(after=runner.checkpoint.position, upto=head, size=CHUNK_EVENTS)
         async with contextlib.aclosing(chunks):
             async for chunk in chunks:
-                if not await runner.advance(chunk):
+                if not (alone := await runner.advance(chunk, ahead=True)):
                     break
-                if progress is not None:
-                    progress(runner.checkpoint.position, head)
+                report()
+        if not (alone and await runner.settle()):
+            await runner.begin()
+        report()
     return runner.checkpoint.position
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from byjy_events.event import Event, Fact
@@ -13,15 +14,15 @@ from byjy_events.vocabulary.pairs import Pair, PairStatus
 PAIR = Pair(exchange="binance", symbol="BTCUSDT", base_asset="BTC", quote_asset="USDT")
 ID = UUID("01932c07-9d2e-7b6a-8f10-0123456789ab")
 
-_ORDER = {
+_ORDER: dict[str, Any] = {
     "pair": PAIR,
     "account": "main",
     "exchange_order_id": "28457",
     "client_order_id": "mm-1",
     "is_test": True,
 }
-_UPDATE = {**_ORDER, "update_id": "u-7"}
-_PRICES = {"price": Decimal("97123.45"), "stop_price": Decimal("96000")}
+_UPDATE: dict[str, Any] = {**_ORDER, "update_id": "u-7"}
+_PRICES: dict[str, Any] = {"price": Decimal("97123.45"), "stop_price": Decimal("96000")}
 
 SAMPLES: dict[str, Event] = {
     type(event).__name__: event
@@ -134,7 +135,7 @@ def placed(quantity: str = "1.5", price: str = "100") -> orders.OrderPlaced:
     )
 
 
-def filled(execution_id: str, quantity: str = "0.5", price: str = "100", **fields: object) -> orders.OrderFilled:
+def filled(execution_id: str, quantity: str = "0.5", price: str = "100", **fields: Any) -> orders.OrderFilled:
     """A fact: one execution. The same execution id is the same fact."""
     return orders.OrderFilled(
         pair=PAIR,
@@ -144,7 +145,7 @@ def filled(execution_id: str, quantity: str = "0.5", price: str = "100", **field
         side=Side.BUY,
         quantity=Decimal(quantity),
         price=Decimal(price),
-        **fields,  # type: ignore[arg-type]
+        **fields,
     )
 
 

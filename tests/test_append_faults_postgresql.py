@@ -191,9 +191,7 @@ async def test_a_log_closes_although_its_server_is_gone(database: str, admin: as
     await shut(admin, closed=False)
 
 
-async def test_another_isolation_level_is_refused_by_the_function(
-    database: str, admin: asyncpg.Connection
-) -> None:
+async def test_another_isolation_level_is_refused_by_the_function(database: str, admin: asyncpg.Connection) -> None:
     """A snapshot older than the lock would number events twice; a database set up that way says what is wrong."""
     name = await admin.fetchval("SELECT current_setting('byjy.database')")
     await admin.execute(f"""ALTER DATABASE "{name}" SET default_transaction_isolation = 'repeatable read'""")

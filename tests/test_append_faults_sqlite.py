@@ -32,6 +32,7 @@ from byjy_events import (
     new_order_id,
     order_stream,
 )
+from byjy_events.database import SQLITE_PRAGMAS
 from byjy_events.sqlite import lane
 from tests.sample_events import filled, placed
 
@@ -204,9 +205,7 @@ async def test_nobody_is_told_that_nothing_was_stored_when_something_was(
     entries = [Entry(placed(), event_id=new_event_id()) for _ in range(3)]
     streams = [order_stream(new_order_id()) for _ in entries]
     pairs = list(zip(streams, entries, strict=True))
-    answers = await asyncio.gather(
-        *(log.append(stream, [entry]) for stream, entry in pairs), return_exceptions=True
-    )
+    answers = await asyncio.gather(*(log.append(stream, [entry]) for stream, entry in pairs), return_exceptions=True)
     for answer, entry in zip(answers, entries, strict=True):
         assert isinstance(answer, OutcomeUnknown)
         assert answer.event_ids == (entry.event_id,)
@@ -282,9 +281,7 @@ async def test_a_checkpoint_that_fails_harms_no_append(
     assert len(stored_ids(path)) == 21
 
 
-async def test_an_open_reader_holds_nobody_up(
-    log: EventLog, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_open_reader_holds_nobody_up(log: EventLog, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A foreign snapshot keeps the WAL from being emptied; appends and reads go on."""
     monkeypatch.setattr(lane, "CHECKPOINT_BYTES", 100_000)
     reader = sqlite3.connect(path, isolation_level=None)
@@ -325,8 +322,7 @@ async def test_a_short_foreign_lock_is_waited_for(log: EventLog, path: Path) -> 
 
 async def test_a_long_foreign_lock_is_told_and_the_log_lives_on(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was stored meanwhile; afterwards everything is as before."""
-    impatient = [p if "busy_timeout" not in p else "PRAGMA busy_timeout = 100" for p in lane.SQLITE_PRAGMAS]
-    monkeypatch.setattr(lane, "SQLITE_PRAGMAS", impatient)
+    monkeypatch.setattr(lane, "SQLITE_PRAGMAS", (*SQLITE_PRAGMAS, "PRAGMA busy_timeout = 100"))
     async with EventLog.open(f"sqlite:///{path}") as log:
         await log.append(order_stream(new_order_id()), [placed()])
         with foreign_lock(path):
@@ -343,8 +339,8 @@ async def test_a_long_foreign_lock_is_told_and_the_log_lives_on(path: Path, monk
 async def test_a_database_that_is_full_is_told_and_the_log_lives_on(log: EventLog, path: Path) -> None:
     """Everything acknowledged is there, nothing refused is; with room again it goes on without a gap."""
 
-    def limit(pages: int) -> Callable[[sqlite3.Connection], None]:
-        return lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}") and None
+    def limit(pages: int) -> Callable[[sqlite3.Connection], sqlite3.Row]:
+        return lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}").fetchone()
 
     run = log.backend.lane.run  # type: ignore[attr-defined]
     pages = await run(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])

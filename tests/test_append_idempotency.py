@@ -123,9 +123,7 @@ async def test_when_some_are_known_any_version_stores_the_others(log: EventLog, 
 
 
 @pytest.mark.parametrize("expected", [NO_STREAM, 1, 2])
-async def test_when_some_are_known_an_exact_version_is_a_conflict(
-    log: EventLog, stream: Stream, expected: int
-) -> None:
+async def test_when_some_are_known_an_exact_version_is_a_conflict(log: EventLog, stream: Stream, expected: int) -> None:
     """Even the version that is right: the caller knew less than the log. The error says which were known."""
     first = await log.append(stream, [filled("2")])
     with pytest.raises(VersionConflict) as refused:

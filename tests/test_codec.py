@@ -69,7 +69,7 @@ def test_samples_fill_in_every_field(name: str) -> None:
 
 # --- canonical and round trip ---------------------------------------------------------------------
 
-texts = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=40)
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 ids = texts.filter(bool)
 amounts = st.decimals(-(10**12), 10**12, places=8) | st.decimals(-1, 1, places=18)
 fills = st.builds(
@@ -103,7 +103,7 @@ def test_a_payload_is_canonical(event: OrderFilled) -> None:
     assert encode(seen)[0] == payload
     document = json.loads(payload)
     assert tuple(document) == event.__struct_fields__
-    assert json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode() == payload.replace(b"\\u007f", b"\x7f")
+    assert json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode() == payload
     for field in ("quantity", "price", "fee"):
         assert "E" not in document[field]
         assert Decimal(document[field]) == getattr(event, field)
@@ -184,7 +184,7 @@ def test_a_version_without_its_upcasters_cannot_be_registered(steps: dict[int, A
 @pytest.mark.usefixtures("register")
 def test_two_modules_cannot_register_one_name() -> None:
     """The name is what the log knows of a type."""
-    with pytest.raises(TypeError, match="OrderPlaced is registered by byjy_events.vocabulary.orders"):
+    with pytest.raises(TypeError, match=r"OrderPlaced is registered by byjy_events\.vocabulary\.orders"):
         event_type()(type("OrderPlaced", (Intent,), {"__module__": __name__}))
 
 

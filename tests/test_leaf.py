@@ -38,13 +38,16 @@ def test_the_hash_of_a_known_event_never_changes() -> None:
         b"\x01" * 16, "order", b"\x02" * 16, "OrderSubmitted", 1, b"{}", -1, 2, "größe", b"\x03" * 16, b"\x04" * 16
     )
     assert content.hex() == "bcb88de56700082d602d7219f31f2f5284ae52efdadd7cf0dc44af80a6cebb25"
-    assert leaf_hash(content, 7, 3, 1_700_000_000_000_000_000).hex() == "d37db2425655e0806bee067f8f92dcfb8772441909b53f95688eaf951e60a831"
+    assert (
+        leaf_hash(content, 7, 3, 1_700_000_000_000_000_000).hex()
+        == "d37db2425655e0806bee067f8f92dcfb8772441909b53f95688eaf951e60a831"
+    )
     bare = content_hash(b"\0" * 16, "c", b"\0" * 16, "T", 1, b"", None, 0, "a", None, None)
     assert bare.hex() == "fb5a37edce09aa88fb55233d5c73125fc58b2e9e9febde040c4cb46d9ae21823"
     assert leaf_hash(bare, 1, 1, 0).hex() == "2da39e5decd2bcd0b747f8191cf5771dae7f17cf64aa599bbdc8ccb5626b298b"
 
 
-@pytest.mark.parametrize("one, other", [(("ab", "c"), ("a", "bc")), (("a", ""), ("", "a"))])
+@pytest.mark.parametrize(("one", "other"), [(("ab", "c"), ("a", "bc")), (("a", ""), ("", "a"))])
 def test_frames_keep_neighbouring_texts_apart(one: tuple[str, str], other: tuple[str, str]) -> None:
     """A letter cannot move from one field to the next without changing the hash."""
 

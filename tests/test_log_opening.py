@@ -105,7 +105,7 @@ async def test_a_new_file_belongs_to_its_owner_alone(tmp_path: Path) -> None:
     """Orders and positions are nobody else's business; the same holds for the files beside it."""
     async with EventLog.open(f"sqlite:///{tmp_path / 'new.db'}") as log:
         await log.append(order_stream(new_order_id()), [placed()])
-        modes = {path.name: path.stat().st_mode & 0o077 for path in tmp_path.iterdir()}
+        modes = {file.name: file.stat().st_mode & 0o077 for file in os.scandir(tmp_path)}
     assert "new.db" in modes
     assert set(modes.values()) == {0}, modes
 
@@ -117,7 +117,7 @@ import asyncio
 from byjy_events import EventLog, OrderSubmitted, new_order_id, order_stream
 
 async def main():
-    log = await EventLog.open("sqlite:///{tmp_path / 'log.db'}").start()
+    log = await EventLog.open("sqlite:///{tmp_path / "log.db"}").start()
     await log.append(order_stream(new_order_id()), [OrderSubmitted()])
     print("acknowledged")
 

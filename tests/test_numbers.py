@@ -14,7 +14,6 @@ LARGEST = Decimal("9" * 20 + "." + "9" * 18)
 TINIEST = Decimal("0.000000000000000001")
 
 
-
 def exact(digits: int, exponent: int) -> Decimal:
     return Decimal((int(digits < 0), tuple(map(int, str(abs(digits)))), exponent))
 
@@ -69,7 +68,9 @@ def test_the_callers_decimal_context_does_not_matter(precision: int) -> None:
         )
 
 
-@pytest.mark.parametrize("value", [LARGEST, LARGEST.copy_negate(), TINIEST, -TINIEST, Decimal("1E+19"), Decimal("1E-18")])
+@pytest.mark.parametrize(
+    "value", [LARGEST, LARGEST.copy_negate(), TINIEST, -TINIEST, Decimal("1E+19"), Decimal("1E-18")]
+)
 def test_the_bounds_themselves_fit(value: Decimal) -> None:
     """NUMERIC(38, 18) is closed: its largest and smallest numbers can be kept."""
     assert canonical(value) == value

@@ -47,14 +47,15 @@ class OneByOne:
         ids = [one.event_id for part in parts for one in part.drafts]
         known = frozenset(one for one in ids if self.position(one))
         if len(known) < len(set(ids)) or not ids:
-            for stream, expected, _ in parts:
-                if isinstance(expected, int) and (known or expected != self.version(stream)):
-                    conflict = (UUID(bytes=stream[1]), expected, self.version(stream), frozenset(map(as_uuid, known)))
-                    return Answer(conflict=conflict)
-            for stream, _, drafts in parts:
-                for one in drafts:
+            for part in parts:
+                actual, expected = self.version(part.stream), part.expected
+                if isinstance(expected, int) and (known or expected != actual):
+                    told = frozenset(UUID(bytes=one) for one in known)
+                    return Answer(conflict=(UUID(bytes=part.stream[1]), expected, actual, told))
+            for part in parts:
+                for one in part.drafts:
                     if self.position(one.event_id) is None:
-                        self.log.append((one.event_id, stream))
+                        self.log.append((one.event_id, part.stream))
         return Answer(tuple(self.position(one) or 0 for one in ids))
 
     def versions(self) -> dict[StreamKey, int]:
@@ -63,10 +64,6 @@ class OneByOne:
     def known(self, ids: Sequence[bytes]) -> dict[bytes, Known]:
         found = {one: self.position(one) for one in ids}
         return {one: Known(position, 1, RECORDED_AT) for one, position in found.items() if position}
-
-
-def as_uuid(raw: bytes) -> UUID:
-    return UUID(bytes=raw)
 
 
 def answers(decision: Plan, head: int) -> list[Answer]:
@@ -91,7 +88,9 @@ batches = st.lists(parts, max_size=6)
 
 
 @given(batches, batches)
-def test_a_batch_is_decided_as_if_its_appends_came_one_by_one(before: list[list[Part]], batch: list[list[Part]]) -> None:
+def test_a_batch_is_decided_as_if_its_appends_came_one_by_one(
+    before: list[list[Part]], batch: list[list[Part]]
+) -> None:
     """Ids known and unknown, within the batch and before it, any and exact versions, several streams at once."""
     model = OneByOne()
     for append in before:

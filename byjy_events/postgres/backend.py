@@ -201,8 +201,10 @@ class PostgresBackend:
                 advanced(await connection.fetchval(_HEAD) or 0)
                 await asyncio.sleep(POLL_SECONDS)
         finally:
-            if not connection.is_closed():
-                await connection.remove_listener(CHANNEL, heard)
+            # What fails here must not take the place of the cancellation that may be under way.
+            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                if not connection.is_closed():
+                    await connection.remove_listener(CHANNEL, heard)
 
     async def _append(self, decision: Plan, unknown_ids: Sequence[bytes]) -> asyncpg.Record:
         """Call the function. Its answer is the truth as of its lock."""

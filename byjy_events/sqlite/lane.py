@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from byjy_events.backend import Unclear
 from byjy_events.database import SQLITE_PRAGMAS
 from byjy_events.errors import LogClosed
 from byjy_events.sqlite.turnstile import Turnstile
@@ -71,6 +72,8 @@ class Lane:
                     result = function(self._connected())
                     self._checkpoint_if_large()
             except BaseException as error:  # noqa: BLE001 - it belongs to the caller, not to this thread
+                if isinstance(error, Unclear):
+                    self._disconnect()  # its transaction may still be open, and what it shows is not what is there
                 _deliver(loop, future, None, error)
             else:
                 _deliver(loop, future, result, None)

@@ -16,4 +16,4 @@ def migrate(context: typer.Context) -> None:
     """Bring the database to the newest schema. A database that does not exist is created."""
     from byjy_ops.migration import migrate
 
-    run(context, lambda database: migrate(database))
+    run(context, migrate)

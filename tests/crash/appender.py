@@ -8,6 +8,7 @@ reads lines ``URL TAB acknowledgements``, answers with the process id, and with 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import itertools
 import os
 import sys
@@ -15,6 +16,7 @@ import traceback
 
 from byjy_events import (
     Entry,
+    Event,
     EventLog,
     OrderSubmitted,
     Receipt,
@@ -24,7 +26,6 @@ from byjy_events import (
     order_stream,
     pair_stream,
 )
-from byjy_events.migrating import ensure_schema
 from tests.sample_events import SAMPLES, filled, placed
 
 PRODUCERS = 8
@@ -41,7 +42,11 @@ async def produce(log: EventLog, acknowledged: int, number: int) -> None:
             case 0:
                 receipt = await log.append(stream, [placed()], correlation_id=correlation)
             case 1:
-                events = [Entry(placed(), event_id=new_event_id()), OrderSubmitted(), OrderSubmitted()]
+                events: list[Event | Entry] = [
+                    Entry(placed(), event_id=new_event_id()),
+                    OrderSubmitted(),
+                    OrderSubmitted(),
+                ]
                 receipt = await log.append(stream, events, correlation_id=correlation)
             case 2:
                 writes = [Write(stream, [placed(), OrderSubmitted()]), Write(pair, [SAMPLES["PairListed"]])]
@@ -81,10 +86,8 @@ def nursery() -> None:
 
 
 def _load_what_is_loaded_late() -> None:
-    import byjy_events.postgres.backend
-    import byjy_events.sqlite.backend
-
-    assert ensure_schema
+    for module in ("byjy_events.sqlite.backend", "byjy_events.postgres.backend"):
+        importlib.import_module(module)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import random
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import asyncpg
 from msgspec import Struct
@@ -20,14 +20,18 @@ from byjy_events.log import EventLog
 from projections import TRADING, catch_up, group_statuses
 from tests.crash_projector.child import projecting
 from tests.folding import Folded
-from tests.lifecycles import Step, lifecycles
+from tests.lifecycles import lifecycles
 from tests.postgres import Server
 from tests.replay import checkpoint, stored
+from tests.story import tell
 
 KILLS_PER_DATABASE = 100
 """Then a fresh one: every kill compares all rows."""
 
-LONGEST_LIFE_SECONDS = 0.05
+AT_WORK = 0.8
+"""So many are killed after their first step, the others while they begin."""
+
+LONGEST_LIFE_SECONDS = 0.03
 
 
 class Report(Struct):
@@ -35,7 +39,7 @@ class Report(Struct):
 
     Attributes:
         kills: so many.
-        midway: kills that found the projector behind the log.
+        midway: kills that found the projector on its way: it had moved, and was not at the head.
         position: where the projection stood in the end.
     """
 
@@ -54,14 +58,16 @@ async def kill_again_and_again(url: str, kills: int, seed: int) -> Report:
     report = Report()
     truth = Truth()
     async with EventLog.open(url) as log:
-        steps = _endless_lives(seed)
+        steps = itertools.cycle(lifecycles(seed, orders=10 * kills))
         for number in range(kills):
             with projecting(url):
-                flow = asyncio.create_task(_tell(log, steps, chance.randrange(20, 120)))
+                flow = asyncio.create_task(tell(log, list(itertools.islice(steps, chance.randrange(40, 160))), 7))
+                if chance.random() < AT_WORK:
+                    await _moved(log, truth.position)
                 await asyncio.sleep(chance.random() * LONGEST_LIFE_SECONDS)
             if await group_statuses(log):
-                position = await truth.compare(log, f"kill {number} of seed {seed}")
-                report.midway += position < await log.head()
+                before, position = truth.position, await truth.compare(log, f"kill {number} of seed {seed}")
+                report.midway += before < position < await log.head()
             await flow
             report.kills += 1
         head = report.position = await catch_up(log, TRADING)
@@ -69,20 +75,26 @@ async def kill_again_and_again(url: str, kills: int, seed: int) -> Report:
     return report
 
 
+async def _moved(log: EventLog, beyond: int) -> None:
+    async with asyncio.timeout(20):
+        while (await checkpoint(log)).position <= beyond:
+            await asyncio.sleep(0.002)
+
+
 class Truth:
     """The log folded in memory, as far as the last checkpoint that was seen."""
 
     def __init__(self) -> None:
         self._folded = Folded()
-        self._position = 0
+        self.position = 0
 
     async def compare(self, log: EventLog, when: str) -> int:
         """Compare every row of every table at the stored checkpoint, which is returned."""
         position = (await checkpoint(log)).position
-        assert position >= self._position, f"{when}: the checkpoint went back"
-        async for recorded in log.read(after=self._position, upto=position):
+        assert position >= self.position, f"{when}: the checkpoint went back"
+        async for recorded in log.read(after=self.position, upto=position):
             self._folded.fold(recorded)
-        self._position = position
+        self.position = position
         found = await stored(log)
         for projection in TRADING.projections:
             expected = self._folded.rows[projection.name]
@@ -90,18 +102,26 @@ class Truth:
         return position
 
 
-def _endless_lives(seed: int) -> Iterator[Step]:
-    """Lives of ever new orders: each batch has numbers of its own, so that no fact comes twice."""
-    for number in itertools.count():
-        yield from lifecycles(seed * 1_000_000 + number, orders=50, first=1 + number * 50)
+@contextlib.contextmanager
+def _databases(kind: str) -> Iterator[Iterator[str]]:
+    """URLs of ever new databases."""
+    with contextlib.ExitStack() as open_ones:
+        if kind == "sqlite":
+            folder = open_ones.enter_context(tempfile.TemporaryDirectory())
+            yield (f"sqlite:///{folder}/{number}.db" for number in itertools.count())
+        else:
+            server = open_ones.enter_context(Server())
+            yield (_created(server, f"campaign_{number}") for number in itertools.count())
 
 
-async def _tell(log: EventLog, steps: Iterator[Step], events: int) -> None:
-    for some in itertools.batched(itertools.islice(steps, events), 7) if hasattr(itertools, "batched") else ():
-        for stream, event in some:
-            await log.append(stream, [event])
-    for stream, event in itertools.islice(steps, events):
-        await log.append(stream, [event])
+def _created(server: Server, name: str) -> str:
+    async def create() -> None:
+        connection = await asyncpg.connect(server.url("postgres"))
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+
+    asyncio.run(create())
+    return server.url(name)
 
 
 def main() -> None:
