@@ -33,6 +33,10 @@ from byjy_events.numbers import InexactNumber, canonical
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 """A name given by somebody else: a symbol, an execution id, an account. 1 to 255 characters."""
 
+VenueName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+"""A venue, as we call it. Shorter than other names, since an index row of PostgreSQL (2,704 bytes) has to hold it
+beside an account and an order id, each 255 characters of up to four bytes."""
+
 Name = Annotated[str, msgspec.Meta(max_length=255)]
 """Like :data:`Id`, and may be empty."""
 

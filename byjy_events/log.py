@@ -128,10 +128,9 @@ class EventLog:
         finally:
             self._backend = None
             self._tail.wake()
-            background = [task for task in (self._watcher, self._announcing) if task is not None]
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
+            for task in (self._watcher, self._announcing):
+                if task is not None:
+                    await _ended(task)
             await backend.close()
 
     @property
@@ -385,6 +384,14 @@ class EventLog:
     def _watch(self) -> None:
         if self._watcher is None and self._backend is not None:
             self._watcher = asyncio.create_task(self.backend.watch(self._tail.advance), name="byjy-watch")
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it ends: a driver whose connection breaks meanwhile may swallow a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.5)
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _backend(url: sa.URL) -> Backend:

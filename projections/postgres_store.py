@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql
 from byjy_events.backend import NotStored
 from byjy_events.columns import Money
 from byjy_events.numbers import canonical
-from byjy_events.postgres.backend import PostgresBackend, translated
+from byjy_events.postgres.backend import KeptConnection, PostgresBackend, translated
 from projections.checkpoints import (
     ADVANCE_GROUP,
     BEGIN_GROUP,
@@ -39,14 +39,16 @@ class PostgresStore:
     """See :class:`projections.store.Store`."""
 
     def __init__(self, backend: PostgresBackend) -> None:
+        self._reading = backend.kept_connection()
         # Rows follow from the log: losing the last steps with the power is no loss, so nobody waits for the disk.
-        self._connection = backend.kept_connection("SET synchronous_commit = off")
+        self._stepping = backend.kept_connection("SET synchronous_commit = off")
 
     async def close(self) -> None:
-        self._connection.discard()
+        self._reading.discard()
+        self._stepping.discard()
 
     async def checkpoint(self, group: str, version: str) -> Checkpoint:
-        async with self._connected() as connection:
+        async with _connected(self._stepping) as connection:
             found = await connection.fetchrow(_numbered(READ_GROUP), group)
             if found is None:
                 await connection.execute(_numbered(BEGIN_GROUP), *beginning(group, version))
@@ -57,13 +59,13 @@ class PostgresStore:
         shape = _shape(projection)
         with fitting():
             wanted = shape.key_columns(keys)
-        async with self._connected() as connection:
+        async with _connected(self._reading) as connection:
             found = await connection.fetch(shape.select, *wanted)
         rows = map(shape.row, found)
         return {projection.key_of(row): row for row in rows}
 
     async def advance(self, step: Step) -> bool:
-        async with self._connected() as connection, connection.transaction():
+        async with _connected(self._stepping) as connection, connection.transaction():
             parameters = advancing(step.before, step.position, step.passed_over)
             moved = await connection.execute(_numbered(ADVANCE_GROUP), *parameters)
             if moved != "UPDATE 1":
@@ -73,19 +75,20 @@ class PostgresStore:
             return True
 
     async def stop(self, before: Checkpoint, position: int, event_type: str, error: str) -> bool:
-        async with self._connected() as connection:
+        async with _connected(self._stepping) as connection:
             stopped = await connection.execute(_numbered(STOP_GROUP), *stopping(before, position, event_type, error))
         return bool(stopped == "UPDATE 1")
 
-    @contextlib.asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Any]:
-        """The connection; one that failed, or was left in the middle of something, is not used again."""
-        with _translated():
-            try:
-                yield await self._connection.connected()
-            except BaseException:
-                self._connection.discard()
-                raise
+
+@contextlib.asynccontextmanager
+async def _connected(kept: KeptConnection) -> AsyncIterator[Any]:
+    """The connection; one that failed, or was left in the middle of something, is not used again."""
+    with _translated():
+        try:
+            yield await kept.connected()
+        except BaseException:
+            kept.discard()
+            raise
 
 
 @contextlib.contextmanager

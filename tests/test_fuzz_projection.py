@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from byjy_events.event import EVENT_TYPES, Event, Fact
-from byjy_events.errors import InvalidEvent
+from byjy_events.event import Event
 from byjy_events.log import EventLog
-from byjy_events.recorded import Entry, Write
+from byjy_events.recorded import Entry
 from byjy_events.stream import Stream
 from byjy_events.vocabulary import orders as events
 from byjy_events.vocabulary.orders import Liquidity, OrderStatus, OrderType, Side, TimeInForce
@@ -24,13 +23,20 @@ from projections import TRADING, GroupState, catch_up
 from tests.replay import assert_rows_are_the_log, checkpoint
 from tests.test_fold_anything import amounts, facts
 
-LONGEST = st.integers(0, 0xFFFF).map(lambda number: "".join(chr(0x1_0000 + (number * 7919 + n * 104_729) % 0xF_0000) for n in range(255)))
-"""Names of the greatest length, four bytes a character, which no database can compress."""
+
+
+def longest(number: int) -> str:
+    """A name of the greatest length, four bytes a character, that no database can compress."""
+    return "".join(chr(0x1_0000 + (number * 7919 + n * 104_729) % 0xF_0000) for n in range(255))
+
+
+LONGEST = st.integers(0, 0xFFFF).map(longest)
 
 names = st.one_of(st.sampled_from(["1", "2", "'; --", "ß" * 255, " ", "\u202e", "%"]), LONGEST)
 instants = st.one_of(st.none(), st.sampled_from([-(2**63), 2**63 - 1, 0]), st.integers(-(2**63), 2**63 - 1))
 assets = st.one_of(st.sampled_from(["BTC", "USDT", "BNB"]), names)
-pairs = st.builds(Pair, exchange=names, symbol=names, base_asset=assets, quote_asset=assets)
+venues = names.map(lambda name: name[:64])
+pairs = st.builds(Pair, exchange=venues, symbol=names, base_asset=assets, quote_asset=assets)
 positive = amounts.map(lambda amount: amount.copy_abs()).filter(bool)
 streams = st.builds(
     Stream,
@@ -84,7 +90,7 @@ others: st.SearchStrategy[Event] = st.one_of(
     st.builds(PairDelisted, pair=pairs),
     st.builds(
         VenueMessageUnusable,
-        exchange=names,
+        exchange=venues,
         account=names,
         raw=st.binary(max_size=20),
         raw_length=st.integers(-(2**63), 2**63 - 1),
@@ -146,3 +152,25 @@ async def _append_and_project(log: EventLog, batch: list[tuple[Stream, Entry]]) 
     await asyncio.gather(*(log.append(stream, [entry]) for stream, entry in batch))
     assert await catch_up(log, TRADING) == await log.head()
     assert (await checkpoint(log)).status is GroupState.RUNNING
+
+
+async def test_names_of_the_greatest_length_fit_every_index(database: str) -> None:
+    """Four bytes a character in every name at once; an index row of PostgreSQL holds 2,704 bytes."""
+    asset, other, account, first, second, execution = map(longest, range(6))
+    pair = Pair(exchange=longest(6)[:64], symbol=longest(7), base_asset=asset, quote_asset=other)
+    fill = events.OrderFilled(
+        pair=pair,
+        account=account,
+        exchange_order_id=first,
+        client_order_id=second,
+        execution_id=execution,
+        side=Side.BUY,
+        quantity=Decimal(1),
+        price=Decimal(1),
+        fee=Decimal(1),
+        fee_asset=longest(8),
+    )
+    async with EventLog.open(database) as log:
+        await log.append(Stream("x" * 64, UUID(int=1)), [fill])
+        assert await catch_up(log, TRADING) == 1
+        await assert_rows_are_the_log(log)

@@ -90,11 +90,11 @@ def end_states(database: str, pair: Any) -> dict[str, int]:
     c = orders.c
     statement = sa.select(c.status, c.filled_quantity).where(c.trading_pair_id == pair, ~c.external)
     states: Counter[str] = Counter()
-    for status, filled in query(database, statement):
-        if status is OrderStatus.CANCELED:
-            states["CANCELED after partial fill" if filled else "CANCELED unfilled"] += 1
+    for row in query(database, statement):
+        if row.status is OrderStatus.CANCELED:
+            states["CANCELED after partial fill" if row.filled_quantity else "CANCELED unfilled"] += 1
         else:
-            states[status] += 1
+            states[row.status] += 1
     return dict(states)
 
 
@@ -156,7 +156,7 @@ def test_an_import_that_was_killed_is_completed_by_running_it_again(tmp_path: Pa
     whole, killed = (tmp_path / name for name in ("whole.db", "killed.db"))
     imported(f"sqlite:///{whole}", path, project=False)
     heads = [0]
-    for _ in range(3):
+    for _ in range(2):
         heads.append(killed_beyond(killed, path, heads[-1] + 1_500))
     assert heads == sorted(set(heads))
     assert heads[-1] < len(events(f"sqlite:///{whole}"))

@@ -53,7 +53,7 @@ def test_every_other_message_about_an_order_is_one_fact() -> None:
     assert (amended.event.reduced_by, amended.event.quantity) == (Decimal(10), None)
     assert isinstance(canceled.event, OrderCanceled)
     assert isinstance(filled.event, OrderFilled)
-    assert (filled.event.side, filled.event.liquidity, filled.event.fee) == (Side.SELL, Liquidity.MAKER, 0)
+    assert (filled.event.side, filled.event.liquidity, filled.event.fee) == (Side.SELL, Liquidity.MAKER, Decimal(0))
     assert (filled.event.quantity, filled.event.price) == (Decimal(10), Decimal(100))
 
 

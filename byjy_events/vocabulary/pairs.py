@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
-from byjy_events.event import Checked, Id, Intent, event_type
+from byjy_events.event import Checked, Id, Intent, VenueName, event_type
 from byjy_events.identifiers import pair_id
 from byjy_events.numbers import ZERO
 
@@ -23,13 +23,13 @@ class Pair(Checked, frozen=True, kw_only=True):
     """One instrument at one venue. Every order event carries it, so that no fact depends on another.
 
     Attributes:
-        exchange: the venue, e.g. ``binance``.
+        exchange: the venue, e.g. ``binance``; at most 64 characters.
         symbol: the venue's name for it, e.g. ``BTCUSDT``.
         base_asset: what is bought and sold, e.g. ``BTC``.
         quote_asset: what it is paid in, e.g. ``USDT``.
     """
 
-    exchange: Id
+    exchange: VenueName
     symbol: Id
     base_asset: Id
     quote_asset: Id

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
 
-from byjy_events.event import Fact, Id, Intent, Text, event_type
+from byjy_events.event import Fact, Id, Intent, Text, VenueName, event_type
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class VenueMessageUnusable(Fact, frozen=True, kw_only=True):
         error: why they could not be used.
     """
 
-    exchange: Id
+    exchange: VenueName
     account: Id
     raw: bytes
     raw_length: int

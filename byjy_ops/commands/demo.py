@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,5 +23,5 @@ def demo(
     from byjy_ops.demo import run_demo
 
     asked = {"events": events, "seed": seed}
-    given = {name: value for name, value in asked.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     raise typer.Exit(run_demo(**given, database=session(context).given_database))
