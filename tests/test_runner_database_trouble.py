@@ -41,7 +41,7 @@ def file_of(database: str) -> Path:
 @only_postgresql
 async def test_lost_connections_double_nothing(database: str) -> None:
     """Every connection of the process is cut again and again, while events flow and are projected."""
-    rounds = 15
+    rounds = 10
     async with EventLog.open(database) as log, Projector(log, TRADING) as projector:
         done = asyncio.Event()
 
@@ -53,7 +53,7 @@ async def test_lost_connections_double_nothing(database: str) -> None:
                         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
                     )
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(0.1)
             finally:
                 await other.close()
 

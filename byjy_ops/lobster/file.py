@@ -35,9 +35,10 @@ class MessageFile:
         self.symbol, named = _named(path)
         if named is not None and on is not None and named != on:
             raise InvalidInput(path, None, None, f"the name says {named}, --date says {on}")
-        if named is None and on is None:
+        told = named or on
+        if told is None:
             raise InvalidInput(path, None, None, f"no trading date in the name: give --date; {_EXPECTED}")
-        self.date = named or on or date.min
+        self.date = told
         with _opened(path) as file:
             if not file.read(1):
                 raise InvalidInput(path, None, None, "the file is empty")
