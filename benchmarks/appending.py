@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from benchmarks.bench import Bench, Clock
-from benchmarks.figure import Figure, Floor, milliseconds
+from benchmarks.figure import Figure, Floor, busy, milliseconds
 from benchmarks.honesty import assert_honest, assert_honest_connection
 from benchmarks.workload import Step, producers
 from byjy_events import EventLog
@@ -29,10 +29,11 @@ _INSERT = f"INSERT INTO events ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.
 
 
 class Round(Struct):
-    """What one round gave; ``acknowledgements`` in seconds, one for each append."""
+    """What one round gave; ``acknowledgements`` in seconds, one for each append, ``busy`` in microseconds an event."""
 
     rate: float
-    acknowledgements: list[float]
+    acknowledgements: list[float] = []
+    busy: float = 0.0
 
 
 async def measure(bench: Bench) -> list[Figure]:
@@ -55,7 +56,8 @@ async def appended(log: EventLog, scripts: Sequence[Sequence[Step]]) -> Round:
 
     with Clock() as clock:
         await asyncio.gather(*map(produce, scripts))
-    return Round(len(acknowledgements) / clock.seconds, acknowledgements)
+    events = len(acknowledgements)
+    return Round(events / clock.seconds, acknowledgements, clock.busy_seconds / events * 1e6)
 
 
 async def _with_producers(bench: Bench, count: int, events: int) -> list[Figure]:
@@ -75,7 +77,7 @@ async def _with_producers(bench: Bench, count: int, events: int) -> list[Figure]
         path = await bench.new_file()
         rate = inserted(path, rows, count)
         bench.remove(path)
-        return Round(rate, [])
+        return Round(rate)
 
     rounds = await bench.in_turns({"log": through_the_log, "raw": raw})
     return _figures(count, rounds["log"], [one.rate for one in rounds["raw"]])
@@ -93,7 +95,7 @@ def _figures(count: int, log: Sequence[Round], raw: Sequence[float]) -> list[Fig
             unit="events/s",
             rounds=rates,
             floor=RATE_FLOORS.get(count),
-            note=f"acknowledged p50 {p50:.2f} ms, p99 {p99:.2f} ms",
+            note=f"acknowledged p50 {p50:.2f} ms, p99 {p99:.2f} ms; {busy([one.busy for one in log])}",
         ),
         Figure(
             name=f"{name}, of raw",

@@ -82,7 +82,7 @@ class Bench:
 
 
 class Clock:
-    """A context manager that measures how long it lasted.
+    """A context manager that measures how long it lasted, and for how long this process kept a processor busy.
 
     What was there before it is out of the garbage collector's sight meanwhile: no engine carries a generated workload
     around.
@@ -90,13 +90,16 @@ class Clock:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.busy_seconds = 0.0
 
     def __enter__(self) -> Clock:
         gc.collect()
         gc.freeze()
+        self._busy = time.process_time()
         self._started = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.seconds = time.perf_counter() - self._started
+        self.busy_seconds = time.process_time() - self._busy
         gc.unfreeze()

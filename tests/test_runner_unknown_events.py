@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from byjy_events.event import EVENT_TYPES, Intent, event_type
 from byjy_events.identifiers import new_order_id
 from byjy_events.log import EventLog
 from byjy_events.stream import order_stream
-from byjy_events.vocabulary.orders import OrderPlaced
+from byjy_events.vocabulary.orders import OrderPlaced, OrderSubmitted
 from projections import TRADING, GroupState, ProjectionStopped, Projector, catch_up
 from tests.own_groups import create_tables, placings_group
 from tests.replay import assert_rows_are_the_log, checkpoint
@@ -17,15 +19,15 @@ from tests.story import place
 
 
 @pytest.fixture
-def from_the_future(monkeypatch: pytest.MonkeyPatch) -> Intent:
+def from_the_future() -> Iterator[Intent]:
     """An event of a type that can be appended while the test registers it."""
 
     class OrderDreamtOf(Intent, frozen=True, kw_only=True):
         """Of a type that only a newer program knows."""
 
-    monkeypatch.setattr("byjy_events.event.EVENT_TYPES", EVENT_TYPES)
     event_type()(OrderDreamtOf)
-    return OrderDreamtOf()
+    yield OrderDreamtOf()
+    EVENT_TYPES.pop("OrderDreamtOf", None)
 
 
 async def test_unknown_types_are_passed_over_and_counted(
@@ -36,7 +38,7 @@ async def test_unknown_types_are_passed_over_and_counted(
         for _ in range(3):
             await place(log)
             await log.append(order_stream(new_order_id()), [from_the_future])
-        monkeypatch.delitem(EVENT_TYPES, "OrderDreamtOf")
+        del EVENT_TYPES["OrderDreamtOf"]
         monkeypatch.setattr("projections.runner.CHUNK_EVENTS", 2)
         assert await catch_up(log, TRADING) == 6
         assert await catch_up(log, TRADING) == 6
@@ -49,9 +51,7 @@ async def test_types_that_are_known_but_not_handled_are_not_counted(database: st
     """They are no riddle, they only do not concern the group."""
     await create_tables(database)
     async with EventLog.open(database) as log:
-        await log.append(order_stream(new_order_id()), [placed(), placed()])
-        events = [recorded.event for recorded in [recorded async for recorded in log.read()]]
-        assert len(events) == 2
+        await log.append(order_stream(new_order_id()), [placed(), OrderSubmitted()])
         assert await catch_up(log, placings_group()) == 2
         assert (await checkpoint(log, placings_group())).passed_over == 0
 
@@ -85,4 +85,4 @@ async def test_a_newer_version_of_a_type_that_is_not_handled_is_passed_by(
             newer.setattr(type(from_the_future), "schema_version", 2)
             await log.append(order_stream(new_order_id()), [from_the_future])
         assert await catch_up(log, TRADING) == 1
-        monkeypatch.delitem(EVENT_TYPES, "OrderDreamtOf")
+        assert (await checkpoint(log)).passed_over == 0

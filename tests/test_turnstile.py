@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from byjy_events import EventLog, new_order_id, order_stream
 from byjy_events.sqlite.turnstile import Turnstile
+from tests.sample_events import placed
 
 HOLD = """
 import pathlib, sys, time
@@ -108,6 +111,19 @@ def test_a_process_that_is_killed_inside_locks_nobody_out(tmp_path: Path) -> Non
         with turnstile:
             pass
         turnstile.close()
+
+
+async def test_a_log_writes_only_when_it_is_its_turn(tmp_path: Path) -> None:
+    """Appends wait for whoever is inside; reading goes on meanwhile."""
+    turnstile = Turnstile(tmp_path / "log.db")
+    async with EventLog.open(f"sqlite:///{tmp_path / 'log.db'}") as log:
+        with turnstile:
+            appending = asyncio.create_task(log.append(order_stream(new_order_id()), [placed()]))
+            await asyncio.sleep(0.2)
+            assert not appending.done()
+            assert await log.head() == 0
+        assert (await appending).position == 1
+    turnstile.close()
 
 
 def test_an_error_inside_opens_the_turnstile(tmp_path: Path) -> None:
