@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from byjy_events.codec import encode
-from byjy_events.errors import InvalidAppend
+from byjy_events.errors import EventIdReused, InvalidAppend
 from byjy_events.event import Event, Fact, storable
 from byjy_events.identifiers import new_event_id_bytes
 from byjy_events.leaf import content_hash
 from byjy_events.plan import Draft, Part, StreamKey
 from byjy_events.recorded import Entry, Write
-from byjy_events.stream import ANY
+from byjy_events.stream import ANY, Stream
 
 EVENTS_LIMIT = 10_000
 """Events that one append may hold."""
@@ -26,6 +26,7 @@ def drafted(writes: Sequence[Write], actor: str, correlation_id: UUID | None, ca
 
     Raises:
         InvalidAppend: the call makes no sense as a whole.
+        EventIdReused: two own events of it carry the same id.
         InvalidEvent: an event does not say what its type promises.
     """
     _check_call(writes, actor)
@@ -38,6 +39,8 @@ def drafted(writes: Sequence[Write], actor: str, correlation_id: UUID | None, ca
         stream = (write.stream.category, write.stream.id.bytes)
         drafts = [draft(event, stream, actor, correlation, causation, now) for event in write.events]
         parts.append(Part(stream, write.expected, drafts))
+    if len(parts) > 1 or len(parts[0].drafts) > 1:
+        _refuse_reuse([draft for part in parts for draft in part.drafts])
     return parts
 
 
@@ -74,11 +77,23 @@ def _identified(entry: Entry) -> tuple[bytes, bool]:
     return new_event_id_bytes(), True
 
 
+def _refuse_reuse(drafts: Sequence[Draft]) -> None:
+    """An id that was given to two own events of one append; of facts, the plan makes a contradiction."""
+    seen: set[bytes] = set()
+    for one in drafts:
+        if not one.fresh and not isinstance(one.event, Fact):
+            if one.event_id in seen:
+                raise EventIdReused(UUID(bytes=one.event_id), None)
+            seen.add(one.event_id)
+
+
 def _check_call(writes: Sequence[Write], actor: str) -> None:
     if not isinstance(actor, str) or not 0 < len(actor) <= 255 or not storable(actor):
         raise InvalidAppend("actor", f"expected 1 to 255 characters without NUL, got {actor!r}")
     count = 0
     for write in writes:
+        if not isinstance(write.events, (list, tuple)):
+            raise InvalidAppend("events", f"expected a list of events, got {type(write.events).__name__}")
         count += len(write.events)
     if not 0 < count <= EVENTS_LIMIT:
         raise InvalidAppend("events", f"expected 1 to {EVENTS_LIMIT} events in one append, got {count}")
@@ -87,6 +102,8 @@ def _check_call(writes: Sequence[Write], actor: str) -> None:
 
 
 def _check_write(write: Write) -> None:
+    if not isinstance(write.stream, Stream):
+        raise InvalidAppend("stream", f"expected a Stream, got {write.stream!r}")
     category, stream_id = write.stream
     if not isinstance(category, str) or not 0 < len(category) <= 64 or not category.isprintable():
         raise InvalidAppend("stream", f"expected a category of 1 to 64 printable characters, got {category!r}")

@@ -91,13 +91,14 @@ class EventIdReused(ByjyError):
 
     Attributes:
         event_id: the id that was used twice.
-        position: where the first event with this id lies.
+        position: where the first event with this id lies; None: in the same transaction.
     """
 
-    def __init__(self, event_id: UUID, position: int) -> None:
+    def __init__(self, event_id: UUID, position: int | None) -> None:
         self.event_id = event_id
         self.position = position
-        super().__init__(f"event {event_id} is stored at position {position} with other content")
+        where = "in the same transaction" if position is None else f"at position {position}"
+        super().__init__(f"event {event_id} is stored {where} with other content or on another stream")
 
 
 class OutcomeUnknown(ByjyError):

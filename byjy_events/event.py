@@ -44,6 +44,10 @@ Text = Annotated[str, msgspec.Meta(max_length=4096)]
 """A sentence: a reason, an error message. At most 4,096 characters."""
 
 
+NAME_LENGTH = 128
+"""Characters that the name of an event type may have."""
+
+
 class _CheckedMeta(msgspec.StructMeta):
     """Makes the constructor check its arguments; decoding, which does not pass here, stays fast."""
 
@@ -157,6 +161,8 @@ def event_type(
 
     def register(struct: type[E_co]) -> type[E_co]:
         name = struct.__name__
+        if len(name) > NAME_LENGTH:
+            raise TypeError(f"event type {name}: more than {NAME_LENGTH} characters")
         known = EVENT_TYPES.get(name)
         if known is not None and known.struct.__module__ != struct.__module__:
             raise TypeError(f"event type {name} is registered by {known.struct.__module__} already")

@@ -16,14 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from byjy_events import codec
 from byjy_events.backend import Backend, Committed
-from byjy_events.contradiction import contradiction, contradicts
+from byjy_events.contradiction import contradiction
 from byjy_events.database import display, is_sqlite, parse_url
 from byjy_events.draft import drafted
-from byjy_events.errors import CorruptLog, LogClosed, LogUnavailable, OutcomeUnknown
+from byjy_events.errors import CorruptLog, LogClosed, LogUnavailable
 from byjy_events.event import Event
 from byjy_events.leaf import leaf_hash
 from byjy_events.migrating import ensure_schema
-from byjy_events.plan import Draft, Known, Part, Placed, StreamKey, Verdict
+from byjy_events.plan import Draft, Known, Part, Placed, Verdict
 from byjy_events.query import Query
 from byjy_events.recorded import Entry, Outcome, Receipt, Recorded, Stored, Write
 from byjy_events.stream import ANY, Expected, Stream
@@ -33,8 +33,6 @@ from byjy_events.writer import Writer
 CHUNK = 2_000
 """Events that one read fetches: long enough that its fixed costs vanish, short enough to hold no snapshot."""
 
-LONGEST_DELAY_SECONDS = 10.0
-"""The pause after which a database that fails is not asked again; together they take twice as long."""
 
 _log = structlog.get_logger("byjy_events")
 
@@ -61,7 +59,7 @@ class EventLog:
         self._tail = Tail()
         self._watcher: asyncio.Task[None] | None = None
         self._announcing: asyncio.Task[None] | None = None
-        self._comparing: set[asyncio.Task[Receipt]] = set()
+        self._keeping: set[asyncio.Task[Receipt]] = set()
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
@@ -122,8 +120,8 @@ class EventLog:
         backend = self._backend
         try:
             await self._writer.drain()
-            while self._comparing:  # which may append a contradiction
-                await asyncio.gather(*self._comparing, return_exceptions=True)
+            while self._keeping:  # which may append a contradiction
+                await asyncio.gather(*self._keeping, return_exceptions=True)
             await self._writer.close()
         finally:
             self._backend = None
@@ -200,59 +198,35 @@ class EventLog:
         parts = drafted(writes, self._actor if actor is None else actor, correlation_id, causation_id)
         verdict, committed = await self._writer.append(parts)
         receipt = _receipt(parts, verdict, committed)
-        if receipt.duplicates == 0:
+        if not verdict.contradicted:
             return receipt
-        return await asyncio.shield(self._compare(parts, receipt))
+        return await asyncio.shield(self._keep(parts, verdict, receipt))
 
     def _unclaimed(self, parts: Sequence[Part], verdict: Verdict, committed: Committed) -> None:
         """The caller was cancelled, the append was not: a contradiction in it is kept all the same."""
-        if verdict.error is None and (receipt := _receipt(parts, verdict, committed)).duplicates:
-            self._compare(parts, receipt)
+        if verdict.contradicted:
+            self._keep(parts, verdict, _receipt(parts, verdict, committed))
 
-    def _compare(self, parts: Sequence[Part], receipt: Receipt) -> asyncio.Task[Receipt]:
-        """Telling a contradiction from a repetition takes reading, and keeping it another append.
-
-        That is a task of its own, which no caller can cancel.
-        """
-        task = asyncio.create_task(self._compared(parts, receipt))
-        self._comparing.add(task)
-        task.add_done_callback(self._comparing.discard)
+    def _keep(self, parts: Sequence[Part], verdict: Verdict, receipt: Receipt) -> asyncio.Task[Receipt]:
+        """Keep what contradicts stored facts, in a task of its own, which no caller can cancel."""
+        task = asyncio.create_task(self._kept(parts, verdict, receipt))
+        self._keeping.add(task)
+        task.add_done_callback(self._keeping.discard)
         return task
 
-    async def _compared(self, parts: Sequence[Part], receipt: Receipt) -> Receipt:
-        """Look at what is stored under the ids that were stored already, and keep what contradicts it."""
+    async def _kept(self, parts: Sequence[Part], verdict: Verdict, receipt: Receipt) -> Receipt:
+        assert self._writer is not None
         drafts = [(part.stream, draft) for part in parts for draft in part.drafts]
         events = list(receipt.events)
-        repeated: dict[int, list[int]] = {}
-        for number, stored in enumerate(events):
-            if stored.outcome is Outcome.DUPLICATE:
-                repeated.setdefault(stored.position, []).append(number)
-        for recorded in await self._first_tellings(repeated, [stored.event_id for stored in events]):
-            for number in repeated[recorded.position]:
-                stream, draft = drafts[number]
-                if contradicts(recorded, stream, draft):
-                    kept = await self._keep_contradiction(stream, recorded, draft)
-                    events[number] = msgspec.structs.replace(
-                        events[number], outcome=Outcome.CONFLICTED, conflict_position=kept
-                    )
+        for number in verdict.contradicted:
+            (stream, second), place = drafts[number], verdict.places[number]
+            first = place.payload if isinstance(place, Known) else place.draft.payload
+            kept = [Part(stream, ANY, [contradiction(stream, first, events[number].position, second)])]
+            position = _receipt(kept, *await self._writer.append(kept)).position
+            events[number] = msgspec.structs.replace(
+                events[number], outcome=Outcome.CONFLICTED, conflict_position=position
+            )
         return Receipt(tuple(events))
-
-    async def _first_tellings(self, positions: Iterable[int], event_ids: Sequence[UUID]) -> list[Recorded]:
-        """The append is stored by now: a database that fails here is waited for, since "unavailable" would deny it."""
-        delay = 0.01
-        while True:
-            try:
-                return [recorded async for recorded in self._read(Query(positions=tuple(positions)), CHUNK)]
-            except LogUnavailable as error:
-                if delay > LONGEST_DELAY_SECONDS:
-                    raise OutcomeUnknown(event_ids, error.cause) from error
-            await asyncio.sleep(delay)
-            delay *= 2
-
-    async def _keep_contradiction(self, stream: StreamKey, recorded: Recorded, draft: Draft) -> int:
-        assert self._writer is not None
-        parts = [Part(stream, ANY, [contradiction(stream, recorded, draft)])]
-        return _receipt(parts, *await self._writer.append(parts)).position
 
     # --- read -----------------------------------------------------------------------------------------
 
@@ -322,6 +296,8 @@ class EventLog:
 
     async def follow_chunks(self, *, after: int = 0, size: int = CHUNK) -> AsyncGenerator[list[Recorded], None]:
         """Like :meth:`follow`, all events, in the batches in which they come."""
+        if self._backend is None:
+            raise LogClosed
         subscription = self._tail.subscribe()
         self._watch()
         position = after

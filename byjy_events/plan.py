@@ -17,8 +17,9 @@ from uuid import UUID
 
 import msgspec
 
-from byjy_events.errors import ByjyError, VersionConflict
-from byjy_events.event import Event
+from byjy_events.errors import ByjyError, EventIdReused, VersionConflict
+from byjy_events.event import Event, Fact
+from byjy_events.retelling import same_event, same_fact
 from byjy_events.stream import ANY, AnyVersion, Expected, Stream
 
 StreamKey = tuple[str, bytes]
@@ -53,11 +54,15 @@ class Part(msgspec.Struct, frozen=True, gc=False):
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
-    """Where an event that is stored already lies."""
+    """Where an event that is stored already lies, and what it says."""
 
     position: int
     stream_version: int
     recorded_at: int
+    stream: StreamKey
+    type: str
+    schema_version: int
+    payload: bytes
 
 
 class Placed(msgspec.Struct, frozen=True, gc=False):
@@ -75,10 +80,12 @@ class Verdict(msgspec.Struct, gc=False):
     Attributes:
         error: why it is refused; None: it is not.
         places: for each of its events, in order, where it is: a new place in this batch, or an earlier one.
+        contradicted: the numbers of its events that tell a stored fact otherwise.
     """
 
     error: ByjyError | None = None
     places: list[Placed | Known] = []
+    contradicted: list[int] = []
 
 
 class Plan(msgspec.Struct):
@@ -112,9 +119,15 @@ def plan(appends: Sequence[Sequence[Part]], versions: Mapping[StreamKey, int], k
     verdicts = []
     for parts in appends:
         places = _places_before(parts, staged, known)
-        if places is not None and None not in places:
-            verdicts.append(Verdict(None, [place for place in places if place is not None]))
-            continue
+        if places is not None:
+            error: ByjyError | None = _reused(parts, places)
+            if error is not None:
+                verdicts.append(Verdict(error))
+                continue
+            if None not in places:
+                found = [place for place in places if place is not None]
+                verdicts.append(Verdict(None, found, _contradicted(parts, found)))
+                continue
         for part in parts:
             if part.expected is not ANY:
                 relied_on[part.stream] = versions[part.stream]
@@ -122,7 +135,9 @@ def plan(appends: Sequence[Sequence[Part]], versions: Mapping[StreamKey, int], k
         if error is not None:
             verdicts.append(Verdict(error))
             continue
-        verdicts.append(Verdict(None, _stage(parts, current, staged, placed, known)))
+        final = _stage(parts, current, staged, placed, known)
+        alone = len(final) == 1 and places is None
+        verdicts.append(Verdict(None, final, [] if alone else _contradicted(parts, final)))
     return Plan(verdicts, placed, current, relied_on)
 
 
@@ -147,6 +162,37 @@ def _places_before(
                 drafts = [draft for part in parts for draft in part.drafts]
                 return [known.get(draft.event_id) or staged.get(draft.event_id) for draft in drafts]
     return None
+
+
+def _reused(parts: Sequence[Part], places: list[Placed | Known | None]) -> EventIdReused | None:
+    """An own event whose id is taken by another one."""
+    for (stream, draft), place in zip(_with_streams(parts), places, strict=True):
+        if place is None or isinstance(draft.event, Fact):
+            continue
+        if place.stream != stream or not same_event(draft.event, draft.payload, *_told(place)):
+            position = place.position if isinstance(place, Known) else None
+            return EventIdReused(UUID(bytes=draft.event_id), position)
+    return None
+
+
+def _contradicted(parts: Sequence[Part], places: list[Placed | Known]) -> list[int]:
+    """The numbers of the facts that found an earlier telling at their place, which says something else."""
+    return [
+        number
+        for number, ((_, draft), place) in enumerate(zip(_with_streams(parts), places, strict=True))
+        if isinstance(draft.event, Fact)
+        and not (isinstance(place, Placed) and place.draft is draft)
+        and not same_fact(draft.event, draft.payload, *_told(place))
+    ]
+
+
+def _told(place: Placed | Known) -> tuple[str, int, bytes]:
+    first = place if isinstance(place, Known) else place.draft
+    return first.type, first.schema_version, first.payload
+
+
+def _with_streams(parts: Sequence[Part]) -> list[tuple[StreamKey, Draft]]:
+    return [(part.stream, draft) for part in parts for draft in part.drafts]
 
 
 def _conflict(

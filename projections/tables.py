@@ -331,7 +331,7 @@ anomalies = sa.Table(
     sa.Column("recorded_at", Nanoseconds, nullable=False),
     one_of("kind", AnomalyKind),
     sa.Index("ix_anomalies_kind", "kind", "position"),
-    sa.Index("ix_anomalies_order_id", "order_id", "position"),
+    sa.Index("ix_anomalies_order_id", "order_id", "position", "kind"),
     sqlite_strict=True,
 )
 """What was odd, one row for each kind of oddity of an event. ``position`` is the event's place in the log."""

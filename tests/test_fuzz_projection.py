@@ -24,7 +24,6 @@ from tests.replay import assert_rows_are_the_log, checkpoint
 from tests.test_fold_anything import amounts, facts
 
 
-
 def longest(number: int) -> str:
     """A name of the greatest length, four bytes a character, that no database can compress."""
     return "".join(chr(0x1_0000 + (number * 7919 + n * 104_729) % 0xF_0000) for n in range(255))

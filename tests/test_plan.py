@@ -16,12 +16,13 @@ from tests.sample_events import SAMPLES
 
 STREAMS: list[StreamKey] = [("order", bytes([number]) * 16) for number in range(3)]
 RECORDED_AT = 99
+TYPE = "OrderCanceled"
 
 
 def draft(number: int, fresh: bool = False) -> Draft:
     event_id = (number + (2**64 if fresh else 0)).to_bytes(16, "big")
-    event = SAMPLES["OrderSubmitted"]
-    return Draft(event_id, "OrderSubmitted", 1, b"{}", None, 0, "a", None, None, b"", fresh, event)
+    event = SAMPLES[TYPE]
+    return Draft(event_id, TYPE, 1, b"{}", None, 0, "a", None, None, b"", fresh, event)
 
 
 class Answer(NamedTuple):
@@ -63,7 +64,11 @@ class OneByOne:
 
     def known(self, ids: Sequence[bytes]) -> dict[bytes, Known]:
         found = {one: self.position(one) for one in ids}
-        return {one: Known(position, 1, RECORDED_AT) for one, position in found.items() if position}
+        return {
+            one: Known(position, 1, RECORDED_AT, self.log[position - 1][1], TYPE, 1, b"{}")
+            for one, position in found.items()
+            if position
+        }
 
 
 def answers(decision: Plan, head: int) -> list[Answer]:

@@ -237,9 +237,7 @@ async def test_anomalies_come_in_the_order_of_the_log(asked: Asked) -> None:
         expected = [
             row
             for row in everything
-            if kind in (None, row.kind)
-            and order in (None, row.order_id)
-            and (since is None or row.position >= since)
+            if kind in (None, row.kind) and order in (None, row.order_id) and (since is None or row.position >= since)
         ]
         found = await paged(
             asked.queries.anomalies, limit=2, kind=kind, order=order, since=since, newest_first=newest_first

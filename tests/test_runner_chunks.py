@@ -17,11 +17,11 @@ from byjy_events.log import EventLog
 from projections import TRADING, catch_up, runner
 from projections.tables import metadata
 from tests.conftest import _new_database
+from tests.folding import Folded
 from tests.lifecycles import Step, any_moves, lifecycles
 from tests.replay import Tables, assert_rows_are_the_log, events_of, folded, stored
 from tests.rows import writable_engine
 from tests.story import tell
-from tests.folding import Folded
 
 CHUNKS = (1, 7, 1_000_000)
 EXAMPLES = {"sqlite": 15, "postgresql": 4}

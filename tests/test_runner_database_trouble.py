@@ -117,7 +117,9 @@ async def test_a_file_locked_by_somebody_else_is_waited_for(database: str) -> No
 
 
 @only_sqlite
-async def test_a_lock_held_longer_than_anybody_waits_is_survived(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lock_held_longer_than_anybody_waits_is_survived(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The step fails, and is taken again once the lock is gone."""
     async with EventLog.open(database) as log, Projector(log, TRADING) as projector:
         await projector.wait_for(await place(log))

@@ -178,10 +178,10 @@ class PostgresBackend:
 
     async def watch(self, advanced: Callable[[int], None]) -> None:
         while True:
-            with contextlib.suppress(LogUnavailable):  # if this task ended, nobody would hear of anything any more
-                with readable():
-                    async with self.connection() as connection:
-                        await self._listen(connection, advanced)
+            # If this task ended, nobody would hear of anything any more.
+            with contextlib.suppress(LogUnavailable), readable():
+                async with self.connection() as connection:
+                    await self._listen(connection, advanced)
             await asyncio.sleep(POLL_SECONDS)
 
     @contextlib.asynccontextmanager
@@ -244,8 +244,12 @@ def _arguments(decision: Plan, unknown_ids: Sequence[bytes]) -> tuple[Any, ...]:
 
 
 def _known(answer: asyncpg.Record) -> dict[bytes, Known]:
-    places = zip(answer["known_positions"], answer["known_versions"], answer["known_recorded_ats"], strict=True)
-    return {event_id.bytes: Known(*place) for event_id, place in zip(answer["known_ids"], places, strict=True)}
+    parts = "ids positions versions recorded_ats categories stream_ids types schema_versions payloads"
+    found = zip(*(answer[f"known_{part}"] for part in parts.split()), strict=True)
+    return {
+        event_id.bytes: Known(position, version, recorded_at, (category, stream_id.bytes), *told)
+        for event_id, position, version, recorded_at, category, stream_id, *told in found
+    }
 
 
 def _plain(row: asyncpg.Record) -> tuple[Any, ...]:

@@ -45,7 +45,10 @@ _HEAD = "SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1
 _VERSION = (
     "SELECT stream_version FROM events WHERE stream_id = ? AND stream_category = ? ORDER BY stream_version DESC LIMIT 1"
 )
-_KNOWN = "SELECT position, stream_version, recorded_at FROM events WHERE event_id = ?"
+_KNOWN = (
+    "SELECT position, stream_version, recorded_at, stream_category, stream_id, type, schema_version, payload"
+    " FROM events WHERE event_id = ?"
+)
 
 REFUSED_DATA = (
     sqlite3.IntegrityError,
@@ -238,7 +241,8 @@ def _known(connection: sqlite3.Connection, event_ids: Sequence[bytes]) -> dict[b
     for event_id in event_ids:
         found = connection.execute(_KNOWN, (event_id,)).fetchone()
         if found:
-            known[event_id] = Known(*found)
+            position, version, recorded_at, category, stream_id, *told = found
+            known[event_id] = Known(position, version, recorded_at, (category, stream_id), *told)
     return known
 
 

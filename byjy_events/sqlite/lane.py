@@ -67,16 +67,16 @@ class Lane:
         future: asyncio.Future[T] = loop.create_future()
 
         def job() -> None:
-            try:
-                with self._turnstile:
+            with self._turnstile:
+                try:
                     result = function(self._connected())
-                    self._checkpoint_if_large()
-            except BaseException as error:  # noqa: BLE001 - it belongs to the caller, not to this thread
-                if isinstance(error, Unclear):
-                    self._disconnect()  # its transaction may still be open, and what it shows is not what is there
-                _deliver(loop, future, None, error)
-            else:
-                _deliver(loop, future, result, None)
+                except BaseException as error:  # noqa: BLE001 - it belongs to the caller, not to this thread
+                    if isinstance(error, Unclear):
+                        self._disconnect()  # its transaction may still be open, and it may show what is not there
+                    _deliver(loop, future, None, error)
+                else:
+                    _deliver(loop, future, result, None)
+                    self._checkpoint_if_large()  # whose callers need not wait for it
 
         self._submit(job, urgent)
         return future
@@ -94,7 +94,7 @@ class Lane:
         return future
 
     async def close(self) -> None:
-        """Finish what is queued, empty the WAL if nobody reads, close. Safe to call twice."""
+        """Finish what is queued, then close. Safe to call twice."""
         with self._ready:
             self._closing = True
             self._ready.notify()
@@ -110,9 +110,8 @@ class Lane:
     def _serve(self) -> None:
         while (job := self._next()) is not None:
             job()
-        with contextlib.suppress(sqlite3.Error):
-            self._empty_wal()
-        self._disconnect()
+        with self._turnstile:  # the last connection to a file checkpoints it when it closes
+            self._disconnect()
         self._turnstile.close()
 
     def _next(self) -> Callable[[], None] | None:
@@ -133,11 +132,6 @@ class Lane:
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
-
-    def _empty_wal(self) -> None:
-        if self._connection is not None:
-            with self._turnstile:
-                _checkpoint(self._connection)
 
     def _checkpoint_if_large(self) -> None:
         size = _size(self._wal)

@@ -60,9 +60,7 @@ class FactConflicted(Intent, frozen=True, kw_only=True):
     second: str
 
 
-def usable_or_kept(
-    exchange: str, account: str, raw: bytes, parse: Callable[[bytes], T]
-) -> T | VenueMessageUnusable:
+def usable_or_kept(exchange: str, account: str, raw: bytes, parse: Callable[[bytes], T]) -> T | VenueMessageUnusable:
     """What a venue adapter does with a message: parse it, or keep it whole when that fails.
 
     Args:

@@ -16,7 +16,10 @@ CREATE FUNCTION {schema}.append_events(
     correlation_ids uuid[], causation_ids uuid[], content_hashes bytea[],
     OUT stored boolean, OUT first_position bigint, OUT recorded_at bigint,
     OUT stream_versions bigint[],  -- of each stream, before this batch
-    OUT known_ids uuid[], OUT known_positions bigint[], OUT known_versions bigint[], OUT known_recorded_ats bigint[]
+    OUT known_ids uuid[],  -- those of unknown_ids that are stored, with where they lie and what they say
+    OUT known_positions bigint[], OUT known_versions bigint[], OUT known_recorded_ats bigint[],
+    OUT known_categories text[], OUT known_stream_ids uuid[],
+    OUT known_types text[], OUT known_schema_versions integer[], OUT known_payloads bytea[]
 )
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = {schema}, pg_temp
@@ -41,8 +44,12 @@ BEGIN
         (extract(epoch FROM clock_timestamp()) * 1000000000)::bigint, coalesce(previous_recorded_at, 0));
 
     SELECT coalesce(array_agg(e.event_id), '{{}}'), coalesce(array_agg(e.position), '{{}}'),
-           coalesce(array_agg(e.stream_version), '{{}}'), coalesce(array_agg(e.recorded_at), '{{}}')
-    INTO known_ids, known_positions, known_versions, known_recorded_ats
+           coalesce(array_agg(e.stream_version), '{{}}'), coalesce(array_agg(e.recorded_at), '{{}}'),
+           coalesce(array_agg(e.stream_category), '{{}}'), coalesce(array_agg(e.stream_id), '{{}}'),
+           coalesce(array_agg(e.type), '{{}}'), coalesce(array_agg(e.schema_version), '{{}}'),
+           coalesce(array_agg(e.payload), '{{}}')
+    INTO known_ids, known_positions, known_versions, known_recorded_ats, known_categories, known_stream_ids,
+         known_types, known_schema_versions, known_payloads
     FROM events e WHERE e.event_id = ANY (unknown_ids);
 
     SELECT coalesce(array_agg(coalesce(e.stream_version, 0) ORDER BY s.ordinal), '{{}}')

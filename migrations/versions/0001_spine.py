@@ -410,7 +410,7 @@ def create_anomalies() -> None:
         sqlite_strict=True,
     )
     op.create_index("ix_anomalies_kind", "anomalies", ["kind", "position"])
-    op.create_index("ix_anomalies_order_id", "anomalies", ["order_id", "position"])
+    op.create_index("ix_anomalies_order_id", "anomalies", ["order_id", "position", "kind"])
 
 
 def create_projection_checkpoints() -> None:

@@ -1,6 +1,6 @@
 """Kill projectors while events flow; after each kill the tables must be the log's, up to the stored checkpoint.
 
-    python -m tests.crash_projector.campaign --kills 1000 --database sqlite
+python -m tests.crash_projector.campaign --kills 1000 --database sqlite
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ def main() -> None:
             report = asyncio.run(kill_again_and_again(next(urls), min(left, KILLS_PER_DATABASE), seed))
             kills, midway = kills + report.kills, midway + report.midway
             left, seed = left - KILLS_PER_DATABASE, seed + 1
-            print(f"{kills} kills on {given.database}, {midway} of them midway: every row is as the log says", flush=True)
+            print(
+                f"{kills} kills on {given.database}, {midway} of them midway: every row is as the log says", flush=True
+            )
 
 
 if __name__ == "__main__":
