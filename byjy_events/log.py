@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Sequence
 from itertools import repeat
 from types import TracebackType
 from typing import Any, Self
@@ -154,7 +154,7 @@ class EventLog:
 
     # --- append ---------------------------------------------------------------------------------------
 
-    async def append(
+    def append(
         self,
         stream: Stream,
         events: Sequence[Event | Entry],
@@ -163,7 +163,7 @@ class EventLog:
         actor: str | None = None,
         correlation_id: UUID | None = None,
         causation_id: UUID | None = None,
-    ) -> Receipt:
+    ) -> Coroutine[Any, Any, Receipt]:
         """Append events to one stream, all or none, and return when they are durable.
 
         Event ids are looked at before ``expected``: if all are stored, the first receipts come back; if none is,
@@ -180,7 +180,7 @@ class EventLog:
             OutcomeUnknown: the database went away in mid-commit and did not come back; repeating is safe
                 for facts, and for intents with an ``event_id`` of their own.
         """
-        return await self.append_all(
+        return self.append_all(
             [Write(stream, events, expected)], actor=actor, correlation_id=correlation_id, causation_id=causation_id
         )
 
@@ -383,6 +383,8 @@ def _backend(url: sa.URL) -> Backend:
 def _receipt(parts: Sequence[Part], verdict: Verdict, committed: Committed) -> Receipt:
     if verdict.error is not None:
         raise verdict.error
+    if len(parts) == 1 == len(verdict.places):
+        return Receipt((_stored(committed, parts[0].drafts[0], verdict.places[0]),))
     drafts = [draft for part in parts for draft in part.drafts]
     return Receipt(tuple(map(_stored, repeat(committed), drafts, verdict.places)))
 

@@ -84,8 +84,8 @@ class Verdict(msgspec.Struct, gc=False):
     """
 
     error: ByjyError | None = None
-    places: list[Placed | Known] = []
-    contradicted: list[int] = []
+    places: Sequence[Placed | Known] = ()
+    contradicted: Sequence[int] = ()
 
 
 class Plan(msgspec.Struct):
@@ -137,7 +137,7 @@ def plan(appends: Sequence[Sequence[Part]], versions: Mapping[StreamKey, int], k
             continue
         final = _stage(parts, current, staged, placed, known)
         alone = len(final) == 1 and places is None
-        verdicts.append(Verdict(None, final, [] if alone else _contradicted(parts, final)))
+        verdicts.append(Verdict(None, final, () if alone else _contradicted(parts, final)))
     return Plan(verdicts, placed, current, relied_on)
 
 

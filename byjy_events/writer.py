@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 import msgspec
@@ -49,8 +49,12 @@ class _Waiting:
 
     def __init__(self, append: Append) -> None:
         self.append = append
-        self.size = sum(len(part.drafts) for part in append)
-        self.size += sum(len(draft.payload) for part in append for draft in part.drafts) // BYTES_OF_AN_EVENT
+        events, payload_bytes = 0, 0
+        for part in append:
+            for draft in part.drafts:
+                events += 1
+                payload_bytes += len(draft.payload)
+        self.size = events + payload_bytes // BYTES_OF_AN_EVENT
         self.future: asyncio.Future[tuple[Verdict, Committed]] = asyncio.get_running_loop().create_future()
 
 
@@ -102,8 +106,8 @@ class Writer:
         if self._task is not None:
             await self._task
 
-    async def append(self, append: Append) -> tuple[Verdict, Committed]:
-        """Queue an append and wait until it is durable, or refused.
+    def append(self, append: Append) -> Awaitable[tuple[Verdict, Committed]]:
+        """Queue an append; what is returned is done when the append is durable, or refused.
 
         Raises:
             LogClosed, LogUnavailable: nothing was stored.
@@ -111,16 +115,22 @@ class Writer:
         """
         waiting = _Waiting(append)
         if self._queued_events >= QUEUE_EVENTS or self._room:
-            await self._wait_for_room(waiting.size)
-        else:
-            self._queued_events += waiting.size
+            return self._append_later(waiting)
+        self._queued_events += waiting.size
+        return self._queued(waiting)
+
+    async def _append_later(self, waiting: _Waiting) -> tuple[Verdict, Committed]:
+        await self._wait_for_room(waiting.size)
+        return await self._queued(waiting)
+
+    def _queued(self, waiting: _Waiting) -> asyncio.Future[tuple[Verdict, Committed]]:
         if self._closing or self._task is None or self._task.done():
             self._queued_events -= waiting.size
             raise LogClosed
         self._queue.append(waiting)
         self._idle.clear()
         self._work.set()
-        return await waiting.future
+        return waiting.future
 
     async def _wait_for_room(self, size: int) -> None:
         """Queue up for the queue, first come first served; the room is taken by whoever grants it."""

@@ -58,7 +58,7 @@ async def test_a_projector_of_another_process_follows_live(database: str) -> Non
         with projecting(database):
             head = await tell_lives(log, seed=3, orders=20)
             async with asyncio.timeout(20):
-                while (await group_statuses(log))[0].position < head:
+                while (await group_statuses(log))[0].position < head:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         assert await assert_rows_are_the_log(log) == head
 
@@ -78,8 +78,11 @@ async def test_a_loser_takes_over_when_the_winner_leaves(database: str) -> None:
         await assert_rows_are_the_log(log)
 
 
-async def test_catching_up_beside_a_live_projector_reaches_the_head(database: str) -> None:
+async def test_catching_up_beside_a_live_projector_reaches_the_head(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Both end where the log ends, and neither folds what the other did."""
+    monkeypatch.setattr(runner, "CHUNK_EVENTS", 13)
     async with EventLog.open(database) as log:
         await tell_lives(log, seed=1, orders=60)
         async with Projector(log, TRADING):

@@ -146,8 +146,8 @@ async def test_orders_come_by_time_and_status(asked: Asked) -> None:
     """Within any span of time, either way, page by page."""
     everything = sorted(asked.rows("orders"), key=by("created_at", "id"))
     spans = [(None, None), (everything[5].created_at, everything[-5].created_at)]
-    statuses = [None, OrderStatus.NEW, OrderStatus.FILLED, OrderStatus.CANCELED]
-    assert {row.status for row in everything} > set(statuses[1:])
+    statuses = [None, *{row.status for row in everything}]
+    assert len(statuses) > 3
     for pair, status, newest_first, (since, until) in product([None, BTC.id], statuses, [False, True], spans):
         expected = [
             row

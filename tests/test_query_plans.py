@@ -46,7 +46,6 @@ SQLITE_NAMES = (
 """A table WITHOUT ROWID is its own primary key; a scan of it comes in the order of the key."""
 
 
-
 def pair_row(number: int) -> TradingPairRow:
     return TradingPairRow(
         id=UUID(int=number),
@@ -147,14 +146,14 @@ PAIR, ORDER, ALIAS, FEE, TRADE, POSITION, ANOMALY = (rows[len(rows) // 2] for ro
 
 @pytest_asyncio.fixture
 async def connection(database: str, backend: str) -> AsyncIterator[AsyncConnection]:
-    """A connection to tables that are full, and known to the planner."""
+    """A connection to tables that are full, with the planner knowing what it knows in life."""
     engine = writable_engine(database)
     async with engine.begin() as connection:
         for projection in TRADING.projections:
             if rows := MADE.get(projection.row_type):
                 await connection.execute(sa.insert(projection.table), [asdict(row) for row in rows])
-        await connection.exec_driver_sql("ANALYZE")
-        if backend == "postgresql":
+        if backend == "postgresql":  # which looks by itself, now and then; on SQLite nobody does
+            await connection.exec_driver_sql("ANALYZE")
             await connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
             await connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
         yield connection
@@ -162,7 +161,10 @@ async def connection(database: str, backend: str) -> AsyncIterator[AsyncConnecti
 
 
 def every_statement() -> Iterator[tuple[str, Statement, str]]:
-    """A name, the statement, and the indexes that may serve it."""
+    """A name, the statement, and the indexes that may serve it.
+
+    A handful is sorted after the index found it: the orders that carry one external id, the venues of one symbol.
+    """
     s = statements
     yield "order", s.order(ORDER.id), "pk_orders"
     own = {AliasKind.EXCHANGE: ORDER.exchange_order_id, AliasKind.CLIENT: ORDER.client_order_id}
@@ -173,7 +175,11 @@ def every_statement() -> Iterator[tuple[str, Statement, str]]:
             s.order_by_alias(kind, ALIAS.exchange, ALIAS.account, ALIAS.trading_pair_id, ALIAS.external_id),
             "pk_order_aliases pk_orders",
         )
-        yield f"by own {kind}", s.order_by_own_id_column(kind, ORDER.account, ORDER.trading_pair_id, own[kind]), column
+        yield (
+            f"a handful by own {kind}",
+            s.order_by_own_id_column(kind, ORDER.account, ORDER.trading_pair_id, own[kind]),
+            column,
+        )
     yield from _paged(
         "open orders of a pair", s.open_orders, ORDER, "ix_orders_open_trading_pair_id", pair=ORDER.trading_pair_id
     )
@@ -232,6 +238,7 @@ def every_statement() -> Iterator[tuple[str, Statement, str]]:
     yield from _paged("trades of an order", s.trades_of_order, TRADE, "ix_trades_order_id", order_id=TRADE.order_id)
     yield "position", s.position(POSITION.trading_pair_id, POSITION.account), "pk_positions ix_positions_account"
     yield from _paged("positions", s.positions_by_key, POSITION, "pk_positions")
+    yield from _paged("paper positions", s.positions_by_key, POSITION, "pk_positions", is_test=True)
     yield from _paged("positions of a pair", s.positions_by_key, POSITION, "pk_positions", pair=ORDER.trading_pair_id)
     yield from _paged(
         "positions of an account", s.positions_by_key, POSITION, "ix_positions_account", account=ORDER.account
@@ -239,6 +246,9 @@ def every_statement() -> Iterator[tuple[str, Statement, str]]:
     yield "pair", s.pair(PAIR.id), "pk_trading_pairs"
     unique = "uq_trading_pairs_exchange_symbol"
     yield from _paged("pairs", s.pairs, PAIR, unique)
+    yield from _paged(
+        "a handful of pairs by symbol", s.pairs, PAIR, f"ix_trading_pairs_symbol {unique}", symbol=PAIR.symbol
+    )
     yield from _paged("pairs of a venue", s.pairs, PAIR, unique, exchange=PAIR.exchange)
     yield "fees", s.fees_of_order(FEE.order_id), "pk_order_fees"
 
@@ -255,7 +265,7 @@ async def test_every_question_is_answered_by_its_index(connection: AsyncConnecti
     for name, statement, indexes in every_statement():
         plan = await plan_of(connection, statement)
         used = set(re.findall(r"\b(?:pk|ix|uq)_\w+", plan))
-        if not used or not used <= set(indexes.split()) or _sorts_or_scans(plan):
+        if not used or not used <= set(indexes.split()) or _sorts_or_scans(plan, name.startswith("a handful")):
             wrong.append(f"{name}: wants {indexes}\n{plan}\n")
     assert not wrong, "\n".join(wrong)
 
@@ -267,8 +277,9 @@ async def test_a_question_without_an_index_is_found_out(connection: AsyncConnect
     assert _sorts_or_scans(await plan_of(connection, sa.select(orders).order_by(orders.c.price)))
 
 
-def _sorts_or_scans(plan: str) -> bool:
-    return bool(re.search(r"TEMP B-TREE|\bSort\b|Seq Scan|SCAN (?!.*USING (COVERING )?INDEX)", plan))
+def _sorts_or_scans(plan: str, may_sort: bool = False) -> bool:
+    sorts = re.search(r"TEMP B-TREE|\bSort\b", plan) and not may_sort
+    return bool(sorts or re.search(r"Seq Scan|SCAN (?!.*USING (COVERING )?INDEX)", plan))
 
 
 async def plan_of(connection: AsyncConnection, statement: Statement) -> str:

@@ -34,6 +34,10 @@ only_postgresql = pytest.mark.parametrize("backend", ["postgresql"])
 only_sqlite = pytest.mark.parametrize("backend", ["sqlite"])
 
 
+def _started(command: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
 def file_of(database: str) -> Path:
     return Path(database.removeprefix("sqlite:///"))
 
@@ -96,13 +100,37 @@ async def test_a_projector_alone_survives_lost_connections(database: str) -> Non
             assert await assert_rows_are_the_log(log) == head
 
 
+@only_postgresql
+async def test_catching_up_can_be_repeated_until_it_succeeds(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt goes on where the one before was cut off, whatever was folded ahead of what was stored."""
+    monkeypatch.setattr("projections.runner.CHUNK_EVENTS", 10)
+    async with EventLog.open(database) as log:
+        head = await tell_lives(log, seed=6, orders=60)
+        other = await asyncpg.connect(database)
+        cut_off, reached = 0, 0
+        while reached < head:
+            attempt = asyncio.create_task(catch_up(log, TRADING))
+            await asyncio.sleep(0.06)
+            await other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            try:
+                reached = await attempt
+            except LogUnavailable:
+                cut_off += 1
+            await assert_rows_are_the_log(log)
+        await other.close()
+        assert cut_off > 0
+
+
 @only_sqlite
 async def test_a_file_locked_by_somebody_else_is_waited_for(database: str) -> None:
     """Two seconds of a foreign lock: late, not lost."""
     async with EventLog.open(database) as log, Projector(log, TRADING) as projector:
         await projector.wait_for(await tell_lives(log, seed=1, orders=5))
         command = [sys.executable, "-c", HOLD_THE_LOCK, str(file_of(database))]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as locker:
+        with _started(command) as locker:
             assert locker.stdin is not None
             assert locker.stdout is not None
             assert locker.stdout.readline() == "locked\n"

@@ -31,6 +31,9 @@ KILLS_PER_DATABASE = 100
 AT_WORK = 0.8
 """So many are killed after their first step, the others while they begin."""
 
+LIVE = 0.6
+"""So many follow live, the others catch up, which folds ahead of what is stored."""
+
 LONGEST_LIFE_SECONDS = 0.03
 
 
@@ -60,7 +63,7 @@ async def kill_again_and_again(url: str, kills: int, seed: int) -> Report:
     async with EventLog.open(url) as log:
         steps = itertools.cycle(lifecycles(seed, orders=10 * kills))
         for number in range(kills):
-            with projecting(url):
+            with projecting(url, live=chance.random() < LIVE):
                 flow = asyncio.create_task(tell(log, list(itertools.islice(steps, chance.randrange(40, 160))), 7))
                 if chance.random() < AT_WORK:
                     await _moved(log, truth.position)
@@ -77,7 +80,7 @@ async def kill_again_and_again(url: str, kills: int, seed: int) -> Report:
 
 async def _moved(log: EventLog, beyond: int) -> None:
     async with asyncio.timeout(20):
-        while (await checkpoint(log)).position <= beyond:
+        while (await checkpoint(log)).position <= beyond:  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 
 

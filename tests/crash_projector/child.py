@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 from byjy_events.log import EventLog
-from projections import TRADING, Projector, runner
+from projections import TRADING, Projector, catch_up, runner
 
 CHUNK_EVENTS = 5
 """Small, so that a kill meets many steps."""
@@ -24,10 +24,14 @@ _context.set_forkserver_preload(["__main__", __name__])
 
 
 @contextlib.contextmanager
-def projecting(url: str) -> Iterator[BaseProcess]:
-    """A process that projects already; at the end of the block it is dead, by kill -9."""
+def projecting(url: str, *, live: bool = True) -> Iterator[BaseProcess]:
+    """A process that projects already; at the end of the block it is dead, by kill -9.
+
+    Args:
+        live: it follows the log; else it catches up, again and again.
+    """
     here, there = _context.Pipe(duplex=False)
-    process = _context.Process(target=_main, args=(url, there), daemon=True)
+    process = _context.Process(target=_main, args=(url, there, live), daemon=True)
     process.start()
     there.close()
     try:
@@ -40,12 +44,20 @@ def projecting(url: str) -> Iterator[BaseProcess]:
         here.close()
 
 
-def _main(url: str, begun: Connection) -> None:
+def _main(url: str, begun: Connection, live: bool) -> None:
     runner.CHUNK_EVENTS = CHUNK_EVENTS
-    asyncio.run(_follow(url, begun))
+    asyncio.run(_follow(url, begun) if live else _catch_up(url, begun))
 
 
 async def _follow(url: str, begun: Connection) -> None:
     async with EventLog.open(url) as log, Projector(log, TRADING):
         begun.send(True)
         await asyncio.Event().wait()
+
+
+async def _catch_up(url: str, begun: Connection) -> None:
+    async with EventLog.open(url) as log:
+        await catch_up(log, TRADING)
+        begun.send(True)
+        while True:
+            await catch_up(log, TRADING)
