@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from itertools import chain
 from typing import Any, TypeVar
@@ -131,7 +132,7 @@ class Shape(msgspec.Struct):
     delete: str
     key_width: int
     select: Callable[[int], str]
-    values: Callable[[Any], tuple[Any, ...]]
+    values: Callable[[Any], list[Any]]
     key_values: Callable[[Key], tuple[Any, ...]]
     row: Callable[[Sequence[Any]], Any]
 
@@ -147,19 +148,18 @@ def _shape(projection: Projection[Any]) -> Shape:
     conflict = f"DO UPDATE SET {settable}" if settable and not projection.append_only else "DO NOTHING"
     marks = ", ".join("?" * len(columns))
     one_key = f"({', '.join('?' * len(keys))})"
-    inward = [_inward(column.type) for column in table.columns]
+    inward = enumerate(_inward(column.type) for column in table.columns)
+    changed = [(index, change) for index, change in inward if change is not None]
     key_inward = [_inward(table.columns[name].type) for name in keys]
     outward = [_outward(column.type) for column in table.columns]
     row_type = projection.row_type
 
-    def values(row: Any) -> tuple[Any, ...]:
-        plain = msgspec.structs.astuple(row)
-        return tuple(
-            [
-                value if change is None or value is None else change(value)
-                for change, value in zip(inward, plain, strict=True)
-            ]
-        )
+    def values(row: Any) -> list[Any]:
+        plain = list(msgspec.structs.astuple(row))
+        for index, change in changed:
+            if plain[index] is not None:
+                plain[index] = change(plain[index])
+        return plain
 
     def key_values(key: Key) -> tuple[Any, ...]:
         parts = key if len(keys) > 1 else (key,)
@@ -199,12 +199,19 @@ def _inward(column_type: Any) -> Callable[[Any], Any] | None:
     if isinstance(column_type, Uuid):
         return _uuid_bytes
     if isinstance(column_type, Money):
-        return spelled
+        return _money
     if isinstance(column_type, Flag):
         return int
     if isinstance(column_type, (sa.String, sa.types.TypeDecorator)):
         return str.__str__  # an enum is a str too, which the driver would have to adapt
     return None
+
+
+def _money(value: Decimal) -> str:
+    text = str(value)
+    if "E" in text or text == "-0" or (text[-1] == "0" and "." in text):
+        return spelled(value)
+    return text
 
 
 def _uuid_bytes(value: Any) -> bytes:

@@ -14,7 +14,7 @@ from byjy_events.identifiers import new_order_id
 from byjy_events.log import EventLog
 from byjy_events.recorded import Recorded
 from byjy_events.stream import order_stream
-from byjy_events.vocabulary.orders import OrderPlaced
+from byjy_events.vocabulary.orders import OrderPlaced, OrderSubmitted
 from projections import (
     TRADING,
     Evolved,
@@ -31,6 +31,7 @@ from projections import (
 from tests.own_groups import PlacingRow, Placings, create_tables, placings, placings_group, telling_at
 from tests.replay import assert_rows_are_the_log, checkpoint, stored
 from tests.sample_events import placed
+from tests.schema import execute
 from tests.story import place
 
 ROW = PlacingRow(id=UUID(int=1), position=1, note="fine")
@@ -277,12 +278,20 @@ async def test_a_running_projector_notices_that_its_version_is_out_of_date(datab
 
 async def test_a_rebuild_elsewhere_is_noticed_by_its_generation(database: str) -> None:
     """Rows kept in memory are never written over repaired ones."""
-    await create_tables(database)
-    async with EventLog.open(database) as log, Projector(log, placings_group()) as projector:
-        await projector.wait_for(await place(log))
-        await execute(database, "UPDATE projection_checkpoints SET generation = 1")
-        await projector.wait_for(await place(log), timeout_seconds=5)
-        assert (await checkpoint(log, placings_group())).generation == 1
+    order = order_stream(new_order_id())
+    async with EventLog.open(database) as log, Projector(log, TRADING) as projector:
+        await projector.wait_for((await log.append(order, [placed()])).position)
+        await execute(
+            database,
+            "UPDATE projection_checkpoints SET generation = 1",
+            "UPDATE orders SET reject_reason = 'repaired'",
+        )
+        await projector.wait_for((await log.append(order, [OrderSubmitted()])).position, timeout_seconds=5)
+        row = await projector.queries.order(order.id)
+        assert row is not None
+        assert row.submitted_at is not None
+        assert row.reject_reason == "repaired"
+        assert (await checkpoint(log)).generation == 1
 
 
 async def test_whoever_stops_behind_another_runner_goes_on_instead(database: str) -> None:
@@ -353,10 +362,3 @@ async def test_of_several_rows_besides_the_first_one_counts(
         await catch_up(log, group)
         (row,) = (await stored(log, group))["placings"].values()
         assert row.position == 1  # type: ignore[attr-defined]
-
-
-async def execute(url: str, statement: str) -> None:
-    """Do what only an operator or another program would do."""
-    from tests.schema import execute as do
-
-    await do(url, statement)
