@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Sequence
-from itertools import repeat
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -14,18 +13,18 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from byjy_events import codec
+from byjy_events.answer import handed_over, receipt_of
 from byjy_events.backend import Backend, Committed
 from byjy_events.contradiction import contradiction
 from byjy_events.database import display, is_sqlite, parse_url
 from byjy_events.draft import drafted
-from byjy_events.errors import CorruptLog, LogClosed, LogUnavailable
+from byjy_events.errors import LogClosed, LogUnavailable
 from byjy_events.event import Event
-from byjy_events.leaf import leaf_hash
 from byjy_events.migrating import ensure_schema
-from byjy_events.plan import Draft, Known, Part, Placed, Verdict
-from byjy_events.query import Query
-from byjy_events.recorded import Entry, Outcome, Receipt, Recorded, Stored, Write
+from byjy_events.plan import Known, Part, Verdict
+from byjy_events.query import Query, names_of, query_of
+from byjy_events.recorded import Entry, Outcome, Receipt, Recorded, Write
+from byjy_events.rows import recorded_from, refuse_gap
 from byjy_events.stream import ANY, Expected, Stream
 from byjy_events.tail import Tail
 from byjy_events.writer import Writer
@@ -197,7 +196,7 @@ class EventLog:
             raise LogClosed
         parts = drafted(writes, self._actor if actor is None else actor, correlation_id, causation_id)
         verdict, committed = await self._writer.append(parts)
-        receipt = _receipt(parts, verdict, committed)
+        receipt = receipt_of(parts, verdict, committed)
         if not verdict.contradicted:
             return receipt
         return await asyncio.shield(self._keep(parts, verdict, receipt))
@@ -205,7 +204,7 @@ class EventLog:
     def _unclaimed(self, parts: Sequence[Part], verdict: Verdict, committed: Committed) -> None:
         """The caller was cancelled, the append was not: a contradiction in it is kept all the same."""
         if verdict.contradicted:
-            self._keep(parts, verdict, _receipt(parts, verdict, committed))
+            self._keep(parts, verdict, receipt_of(parts, verdict, committed))
 
     def _keep(self, parts: Sequence[Part], verdict: Verdict, receipt: Receipt) -> asyncio.Task[Receipt]:
         """Keep what contradicts stored facts, in a task of its own, which no caller can cancel."""
@@ -222,7 +221,7 @@ class EventLog:
             (stream, second), place = drafts[number], verdict.places[number]
             first = place.payload if isinstance(place, Known) else place.draft.payload
             kept = [Part(stream, ANY, [contradiction(stream, first, events[number].position, second)])]
-            position = _receipt(kept, *await self._writer.append(kept)).position
+            position = receipt_of(kept, *await self._writer.append(kept)).position
             events[number] = msgspec.structs.replace(
                 events[number], outcome=Outcome.CONFLICTED, conflict_position=position
             )
@@ -259,7 +258,7 @@ class EventLog:
         Raises:
             CorruptLog: a payload cannot be decoded, or an event is missing.
         """
-        wanted = _query(after, upto, stream, streams, categories, types, backward)
+        wanted = query_of(after, upto, stream, streams, categories, types, backward)
         left = limit
         async for chunk in self._chunks(wanted, CHUNK if limit is None else max(1, min(limit, CHUNK))):
             for recorded in chunk if left is None else chunk[:left]:
@@ -285,7 +284,7 @@ class EventLog:
         Each is yielded once, in order of position. Ends when the log is closed.
         """
         wanted_categories = None if categories is None else frozenset(categories)
-        wanted_types = None if types is None else frozenset(_names(types))
+        wanted_types = None if types is None else frozenset(names_of(types))
         async for chunk in self.follow_chunks(after=after):
             for recorded in chunk:
                 if wanted_categories is not None and recorded.category not in wanted_categories:
@@ -330,8 +329,8 @@ class EventLog:
     async def _chunk(self, query: Query, size: int) -> list[Recorded]:
         rows = await self.backend.fetch(query, size)
         if query.unfiltered and not query.backward and rows:
-            _refuse_gap(max(query.after, 0), rows)
-        return [_recorded(row) for row in rows]
+            refuse_gap(max(query.after, 0), rows)
+        return [recorded_from(row) for row in rows]
 
     # --- after a commit -------------------------------------------------------------------------------
 
@@ -339,7 +338,7 @@ class EventLog:
         if not committed.placed:
             return
         if self._tail.followed:
-            self._tail.publish(_handed_over(committed))
+            self._tail.publish(handed_over(committed))
         else:
             self._tail.advance(committed.first_position + len(committed.placed) - 1)
         if self.backend.announces and self._announcing is None:
@@ -378,80 +377,3 @@ def _backend(url: sa.URL) -> Backend:
     from byjy_events.postgres.backend import PostgresBackend
 
     return PostgresBackend(url)
-
-
-def _receipt(parts: Sequence[Part], verdict: Verdict, committed: Committed) -> Receipt:
-    if verdict.error is not None:
-        raise verdict.error
-    if len(parts) == 1 == len(verdict.places):
-        return Receipt((_stored(committed, parts[0].drafts[0], verdict.places[0]),))
-    drafts = [draft for part in parts for draft in part.drafts]
-    return Receipt(tuple(map(_stored, repeat(committed), drafts, verdict.places)))
-
-
-def _stored(committed: Committed, draft: Draft, place: Placed | Known) -> Stored:
-    if isinstance(place, Known):
-        # A fresh id can be known only because the commit went through whose outcome had been unclear.
-        outcome = Outcome.APPENDED if draft.fresh else Outcome.DUPLICATE
-        return Stored(draft.event_id, place.position, place.stream_version, place.recorded_at, outcome)
-    # The same id twice in one batch: the later one found the earlier one's place.
-    outcome = Outcome.APPENDED if draft.fresh or place.draft is draft else Outcome.DUPLICATE
-    position = committed.first_position + place.offset
-    return Stored(draft.event_id, position, place.stream_version, committed.recorded_at, outcome)
-
-
-def _handed_over(committed: Committed) -> list[Recorded]:
-    """What a reader of the database would get, without reading it."""
-    recorded_at = committed.recorded_at
-    events = []
-    for position, placed in enumerate(committed.placed, committed.first_position):
-        (category, stream_id), version, draft = placed.stream, placed.stream_version, placed.draft
-        events.append(
-            Recorded(
-                position, draft.event_id, category, stream_id, version, draft.type, draft.schema_version,
-                draft.payload, draft.occurred_at, draft.received_at, recorded_at, draft.actor,
-                draft.correlation_id, draft.causation_id,
-                leaf_hash(draft.content_hash, position, version, recorded_at), draft.event,
-            )
-        )  # fmt: skip
-    return events
-
-
-def _recorded(row: Sequence[Any]) -> Recorded:
-    try:
-        return Recorded(*row, codec.decode(row[5], row[6], row[7]))  # type: ignore[call-arg]
-    except Exception as error:  # of the decoder, or whatever an upcaster raises
-        raise CorruptLog(row[0], f"{row[5]} version {row[6]}: {error}") from error
-
-
-def _refuse_gap(after: int, rows: Sequence[Sequence[Any]]) -> None:
-    if rows[-1][0] == after + len(rows):
-        return
-    for expected, row in enumerate(rows, after + 1):
-        if row[0] != expected:
-            raise CorruptLog(expected, f"missing; the next event is at {row[0]}")
-
-
-def _query(
-    after: int,
-    upto: int | None,
-    stream: Stream | None,
-    streams: Iterable[Stream] | None,
-    categories: Iterable[str] | None,
-    types: Iterable[type[Event] | str] | None,
-    backward: bool,
-) -> Query:
-    if stream is not None:
-        streams = [stream, *(streams or ())]
-    return Query(
-        after=after,
-        upto=upto,
-        streams=None if streams is None else tuple(streams),
-        categories=None if categories is None else tuple(categories),
-        types=None if types is None else _names(types),
-        backward=backward,
-    )
-
-
-def _names(types: Iterable[type[Event] | str]) -> tuple[str, ...]:
-    return tuple(item if isinstance(item, str) else item.__name__ for item in types)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
+from byjy_events.event import Event
 from byjy_events.stream import Stream
 
 COLUMNS = (
@@ -43,6 +44,33 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         if self.backward:
             return msgspec.structs.replace(self, upto=position - 1)
         return msgspec.structs.replace(self, after=position)
+
+
+def query_of(
+    after: int,
+    upto: int | None,
+    stream: Stream | None,
+    streams: Iterable[Stream] | None,
+    categories: Iterable[str] | None,
+    types: Iterable[type[Event] | str] | None,
+    backward: bool,
+) -> Query:
+    """What the arguments of :meth:`byjy_events.log.EventLog.read` ask for."""
+    if stream is not None:
+        streams = [stream, *(streams or ())]
+    return Query(
+        after=after,
+        upto=upto,
+        streams=None if streams is None else tuple(streams),
+        categories=None if categories is None else tuple(categories),
+        types=None if types is None else names_of(types),
+        backward=backward,
+    )
+
+
+def names_of(types: Iterable[type[Event] | str]) -> tuple[str, ...]:
+    """Event types by name, whether classes or names were given."""
+    return tuple(item if isinstance(item, str) else item.__name__ for item in types)
 
 
 def select(

@@ -1,0 +1,31 @@
+"""Rows of the table of events, as the drivers give them, and what they have to be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from byjy_events import codec
+from byjy_events.errors import CorruptLog
+from byjy_events.recorded import Recorded
+
+
+def recorded_from(row: Sequence[Any]) -> Recorded:
+    """The event of a row in the order of :data:`byjy_events.query.COLUMNS`.
+
+    Raises:
+        CorruptLog: its payload is not what its type and version promise.
+    """
+    try:
+        return Recorded(*row, codec.decode(row[5], row[6], row[7]))  # type: ignore[call-arg]
+    except Exception as error:  # of the decoder, or whatever an upcaster raises
+        raise CorruptLog(row[0], f"{row[5]} version {row[6]}: {error}") from error
+
+
+def refuse_gap(after: int, rows: Sequence[Sequence[Any]]) -> None:
+    """Raise :class:`CorruptLog` unless the rows follow upon a position one by one."""
+    if rows[-1][0] == after + len(rows):
+        return
+    for expected, row in enumerate(rows, after + 1):
+        if row[0] != expected:
+            raise CorruptLog(expected, f"missing; the next event is at {row[0]}")
