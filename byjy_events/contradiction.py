@@ -17,7 +17,7 @@ KEPT_BYTES = 200 * 1024
 
 
 def contradiction(stream: StreamKey, first_payload: bytes, first_position: int, second: Draft) -> Draft:
-    """The event that keeps the second telling; the same contradiction told again has the same id."""
+    """The event that keeps the second telling; the same contradiction told again of the same stream has the same id."""
     event = FactConflicted(
         fact_event_id=UUID(bytes=second.event_id),
         fact_type=second.type,
@@ -26,7 +26,8 @@ def contradiction(stream: StreamKey, first_payload: bytes, first_position: int, 
         second=_kept(second.payload),
     )
     told = hashlib.sha256(second.payload).hexdigest()
-    event_id = derived_id("FactConflicted", second.event_id.hex(), told)
+    # With the stream: a venue may tell the same contradiction of two orders, and an own event's id has one stream.
+    event_id = derived_id("FactConflicted", second.event_id.hex(), told, stream[0], stream[1].hex())
     entry = Entry(event, occurred_at=second.occurred_at, received_at=second.received_at, event_id=event_id)
     return draft(entry, stream, second.actor, second.correlation_id, second.event_id, time.time_ns())
 

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 
 from byjy_events.event import Event
 from byjy_events.log import EventLog
-from byjy_events.recorded import Entry
+from byjy_events.recorded import Entry, Outcome
 from byjy_events.stream import Stream
 from byjy_events.vocabulary import orders as events
 from byjy_events.vocabulary.orders import Liquidity, OrderStatus, OrderType, Side, TimeInForce
 from byjy_events.vocabulary.pairs import Pair, PairDelisted, PairListed, PairStatus, PairStatusChanged
 from byjy_events.vocabulary.venue import FactConflicted, VenueMessageUnusable
-from projections import TRADING, GroupState, catch_up
-from tests.replay import assert_rows_are_the_log, checkpoint
+from projections import TRADING, AnomalyKind, GroupState, catch_up
+from tests.replay import assert_rows_are_the_log, checkpoint, stored
+from tests.sample_events import filled
 from tests.test_fold_anything import amounts, facts
 
 
@@ -173,3 +174,17 @@ async def test_names_of_the_greatest_length_fit_every_index(database: str) -> No
         await log.append(Stream("x" * 64, UUID(int=1)), [fill])
         assert await catch_up(log, TRADING) == 1
         await assert_rows_are_the_log(log)
+
+
+async def test_a_contradiction_may_be_told_again_on_any_stream(database: str) -> None:
+    """A fact never raises for what it says, nor for where; each stream keeps the contradiction once."""
+    streams = [Stream("order", UUID(int=number)) for number in range(3)]
+    async with EventLog.open(database) as log:
+        await log.append(streams[0], [filled("x", "1")])
+        told = [stream for stream in streams for _ in range(2)]
+        receipts = await asyncio.gather(*(log.append(stream, [filled("x", "2")]) for stream in told))
+        assert {receipt.events[0].outcome for receipt in receipts} == {Outcome.CONFLICTED}
+        assert await catch_up(log, TRADING) == await log.head() == 4
+        tables = await stored(log)
+        assert {row.kind for row in tables["anomalies"].values()} >= {AnomalyKind.FACT_CONFLICTED}  # type: ignore[attr-defined]
+        assert len(tables["trades"]) == 1
