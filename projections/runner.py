@@ -104,9 +104,10 @@ class Runner:
         """Wait for the step that is being stored. Returns and raises as :meth:`advance`."""
         if self._under_way is None:
             return True
+        await asyncio.wait([self._under_way[1]])  # whoever is cancelled here leaves the step to :meth:`close`
         (events, storing), self._under_way = self._under_way, None
         try:
-            stored = await storing
+            stored = storing.result()
         except NotStorable as error:
             await self._isolate(events, error)
             return False  # what was folded ahead was folded on rows that are forgotten now
@@ -124,7 +125,9 @@ class Runner:
         self._fold.forget()
         if self._under_way is not None:
             (_, storing), self._under_way = self._under_way, None
-            await asyncio.gather(storing, return_exceptions=True)
+            await asyncio.wait([storing])
+            if not storing.cancelled():
+                storing.exception()  # looked at: the checkpoint tells what became of it
 
     async def _folded(self, events: Sequence[Recorded]) -> tuple[list[Changes], int]:
         work, wanted, passed_over = self._fold.plan(events)

@@ -8,7 +8,6 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -38,7 +37,9 @@ SLAB_ROWS = 100
 """Rows that one statement stores. The driver takes the interpreter lock back after each statement: with a row each,
 a busy event loop would hold up every row of a batch; and a slab is a fifth faster even when nobody is busy."""
 
-_ROW = f"({', '.join('?' * len(COLUMNS.split(',')))})"
+_MARKS = "?" * len(COLUMNS.split(","))
+_SLAB_MARKS = _MARKS * SLAB_ROWS
+_ROW = f"({', '.join(_MARKS)})"
 _INSERT = f"INSERT INTO events ({COLUMNS}) VALUES {_ROW}"  # noqa: S608
 _INSERT_SLAB = f"INSERT INTO events ({COLUMNS}) VALUES {', '.join([_ROW] * SLAB_ROWS)}"  # noqa: S608
 _HEAD = "SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1"
@@ -173,7 +174,7 @@ class SqliteBackend:
             decision = plan(appends, self._current(connection, head, appends, look_up), known)
             if not look_up and any(verdict.error for verdict in decision.verdicts):
                 raise _Doubtful
-            _insert(connection, _rows(decision, head + 1, recorded_at))
+            _insert(connection, decision, head + 1, recorded_at)
             return decision, head, recorded_at
 
         decision, head, recorded_at = _transact(connection, store)
@@ -246,23 +247,23 @@ def _known(connection: sqlite3.Connection, event_ids: Sequence[bytes]) -> dict[b
     return known
 
 
-def _insert(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
-    whole = len(rows) - len(rows) % SLAB_ROWS
-    for start in range(0, whole, SLAB_ROWS):
-        connection.execute(_INSERT_SLAB, list(chain.from_iterable(rows[start : start + SLAB_ROWS])))
-    connection.executemany(_INSERT, rows[whole:])
+def _insert(connection: sqlite3.Connection, decision: Plan, first_position: int, recorded_at: int) -> None:
+    values = _values(decision, first_position, recorded_at)
+    whole = len(values) - len(values) % len(_SLAB_MARKS)
+    for start in range(0, whole, len(_SLAB_MARKS)):
+        connection.execute(_INSERT_SLAB, values[start : start + len(_SLAB_MARKS)])
+    for start in range(whole, len(values), len(_MARKS)):
+        connection.execute(_INSERT, values[start : start + len(_MARKS)])
 
 
-def _rows(decision: Plan, first_position: int, recorded_at: int) -> list[tuple[Any, ...]]:
-    rows = []
+def _values(decision: Plan, first_position: int, recorded_at: int) -> list[Any]:
+    """The values of all rows, one after the other: a tuple for each row would be one more object."""
+    values: list[Any] = []
     for position, placed in enumerate(decision.placed, first_position):
         (category, stream_id), version, draft = placed.stream, placed.stream_version, placed.draft
-        leaf = leaf_hash(draft.content_hash, position, version, recorded_at)
-        rows.append(
-            (
-                position, draft.event_id, category, stream_id, version, draft.type, draft.schema_version,
-                draft.payload, draft.occurred_at, draft.received_at, recorded_at, draft.actor,
-                draft.correlation_id, draft.causation_id, leaf,
-            )
+        values += (
+            position, draft.event_id, category, stream_id, version, draft.type, draft.schema_version,
+            draft.payload, draft.occurred_at, draft.received_at, recorded_at, draft.actor,
+            draft.correlation_id, draft.causation_id, leaf_hash(draft.content_hash, position, version, recorded_at),
         )  # fmt: skip
-    return rows
+    return values
