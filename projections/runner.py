@@ -194,12 +194,14 @@ class Projector:
         await self.close()
 
     async def start(self) -> Self:
-        """Begin to follow the log. A group that is stopped tries its event again.
+        """Begin to follow the log, once. A group that is stopped tries its event again.
 
         Raises:
             GroupOutdated: the rows are of another version of the group.
             LogUnavailable: the database cannot be reached or written. Once started, that is waited out.
         """
+        if self._task is not None:
+            return self
         try:
             with _available():
                 await self._runner.begin()
@@ -324,6 +326,7 @@ async def _caught_up(log: EventLog, runner: Runner, progress: Callable[[int, int
             progress(reported, head)
 
     while runner.checkpoint.position < head:
+        alone = True
         chunks = log.read_chunks(after=runner.checkpoint.position, upto=head, size=CHUNK_EVENTS)
         async with contextlib.aclosing(chunks):
             async for chunk in chunks:

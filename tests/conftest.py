@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,9 @@ from tests.postgres import Server
 BACKENDS = ["sqlite", "postgresql"]
 GOODBYE_ATTEMPTS = 100
 _numbers = itertools.count(1)
+
+# A shell's job in the background ignores Ctrl-C, and hands that down: a command whose Ctrl-C is tested would never end.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
