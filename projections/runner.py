@@ -194,13 +194,13 @@ class Projector:
         await self.close()
 
     async def start(self) -> Self:
-        """Begin to follow the log, once. A group that is stopped tries its event again.
+        """Begin to follow the log, unless it does already. A group that is stopped tries its event again.
 
         Raises:
             GroupOutdated: the rows are of another version of the group.
             LogUnavailable: the database cannot be reached or written. Once started, that is waited out.
         """
-        if self._task is not None:
+        if self._task is not None and not self._task.done():
             return self
         try:
             with _available():

@@ -111,13 +111,7 @@ class SqliteBackend:
         """
 
         def run(connection: sqlite3.Connection) -> T:
-            if durable:
-                return _transact(connection, function)
-            connection.execute("PRAGMA synchronous = NORMAL")
-            try:
-                return _transact(connection, function)
-            finally:
-                connection.execute("PRAGMA synchronous = FULL")
+            return _transact(connection, function) if durable else _transact_undurably(connection, function)
 
         return await self.lane.run(run)
 
@@ -184,7 +178,11 @@ class SqliteBackend:
     def _current(
         self, connection: sqlite3.Connection, head: int, appends: Sequence[Sequence[Part]], look_up: bool
     ) -> dict[StreamKey, int]:
-        """The versions of the batch's streams. Remembered ones hold as long as nobody else appended since."""
+        """The versions of the batch's streams. Remembered ones hold as long as nobody else appended since.
+
+        What was believed to be new and then took no event is remembered as new, which it may not be. So a look-up
+        trusts nothing that is remembered.
+        """
         if head != self._head:
             self._versions.clear()
         versions: dict[StreamKey, int] = {}
@@ -192,7 +190,7 @@ class SqliteBackend:
             for part in parts:
                 if part.stream in versions:
                     continue
-                version = self._versions.get(part.stream)
+                version = None if look_up else self._versions.get(part.stream)
                 if version is None:
                     believed_new = part.expected == NO_STREAM and not look_up
                     version = 0 if believed_new else _version(connection, part.stream)
@@ -224,6 +222,21 @@ def _transact(connection: sqlite3.Connection, function: Callable[[sqlite3.Connec
         # After a failed fsync the row is hidden now, and there after a crash: only a new connection can tell.
         raise Unclear(str(error)) from error
     return result
+
+
+def _transact_undurably(connection: sqlite3.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
+    try:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return _transact(connection, function)
+    except sqlite3.Error as error:
+        raise NotStored(str(error)) from error
+    finally:
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error as error:
+            # It cannot be set inside a transaction, which a COMMIT that failed may leave open. Appends would not
+            # wait for the disk on this connection: the lane has to throw it away.
+            raise Unclear(str(error)) from error
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from byjy_events.backend import Unclear
+from byjy_events.backend import NotStored, Unclear
 from byjy_events.database import SQLITE_PRAGMAS
 from byjy_events.errors import LogClosed
 from byjy_events.sqlite.turnstile import Turnstile
@@ -62,21 +62,29 @@ class Lane:
 
         Raises:
             LogClosed: the lane was closed.
+            NotStored: the function was not run: it did not get its turn, or no connection.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
+        def turn() -> None:
+            try:
+                result = function(self._connected())
+            except BaseException as error:  # noqa: BLE001 - it belongs to the caller, not to this thread
+                if isinstance(error, Unclear):
+                    self._disconnect()  # its transaction may still be open, and it may show what is not there
+                _deliver(loop, future, None, error)
+            else:
+                _deliver(loop, future, result, None)
+                self._checkpoint_if_large()  # whose callers need not wait for it
+
         def job() -> None:
-            with self._turnstile:
-                try:
-                    result = function(self._connected())
-                except BaseException as error:  # noqa: BLE001 - it belongs to the caller, not to this thread
-                    if isinstance(error, Unclear):
-                        self._disconnect()  # its transaction may still be open, and it may show what is not there
-                    _deliver(loop, future, None, error)
-                else:
-                    _deliver(loop, future, result, None)
-                    self._checkpoint_if_large()  # whose callers need not wait for it
+            try:
+                with self._turnstile:
+                    turn()
+            except Exception as error:  # noqa: BLE001 - were this thread to end, everybody would wait for ever
+                _log.warning("lock_files_failed", cause=str(error))
+                _deliver(loop, future, None, NotStored(f"lock files: {error}"))
 
         self._submit(job, urgent)
         return future
@@ -124,7 +132,10 @@ class Lane:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = connect(self._path)
+            try:
+                self._connection = connect(self._path)
+            except sqlite3.Error as error:
+                raise NotStored(str(error)) from error
         return self._connection
 
     def _disconnect(self) -> None:
