@@ -57,7 +57,8 @@ async def produce(log: EventLog, acknowledged: int, number: int) -> None:
 
 
 def _write_down(acknowledged: int, receipt: Receipt) -> None:
-    lines = "".join(f"{event.event_id.hex} {event.position}\n" for event in receipt.events)
+    """A kill may cut a write at the end of a page: a line counts when its full stop is there, and begins a new line."""
+    lines = "".join(f"\n{event.event_id.hex} {event.position} ." for event in receipt.events)
     os.write(acknowledged, lines.encode())
 
 

@@ -135,8 +135,8 @@ async def verify(url: str, kills: int, acknowledgements: Path, faults: list[str]
 def _acknowledged(path: Path) -> dict[str, int]:
     if not path.exists():
         return {}
-    lines = path.read_text().split("\n")[:-1]  # the last one may have been cut off by the kill
-    return {event_id: int(position) for event_id, position in (line.split() for line in lines)}
+    whole = (line.split() for line in path.read_text().split("\n") if line.endswith(" ."))
+    return {event_id: int(position) for event_id, position, _ in whole}
 
 
 def _leaf(recorded: Recorded) -> bytes:

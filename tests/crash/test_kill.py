@@ -38,10 +38,10 @@ async def test_the_campaign_would_notice(database: str, tmp_path: Path) -> None:
     one, two, three = (event.event_id.hex for event in receipt.events)
     acknowledged = tmp_path / "acknowledged"
     for lines, fault in (
-        (f"{one} 1\n{two} 2\n", None),
-        (f"{one} 1\n{two} 2\n{three}", None),  # the last line was cut off
-        (f"{'00' * 16} 1\n", "1 acknowledged events lost"),
-        (f"{one} 2\n", "1 acknowledged events lost or elsewhere"),
+        (f"\n{one} 1 .\n{two} 2 .", None),
+        (f"\n{one} 1 .\n{three} 9\n{two[:5]}\n{two} 2 .", None),  # two lines were cut off
+        (f"\n{'00' * 16} 1 .", "1 acknowledged events lost"),
+        (f"\n{one} 2 .", "1 acknowledged events lost or elsewhere"),
     ):
         acknowledged.write_text(lines)
         faults = (await verify(database, 0, acknowledged, [])).faults
