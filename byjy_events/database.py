@@ -88,16 +88,21 @@ def create_sqlite_file(path: Path) -> None:
         raise InvalidDatabaseUrl(f"sqlite:///{path}", error.strerror or str(error)) from None
 
 
-def open_engine(url: sa.URL, *, writable: bool = False) -> AsyncEngine:
+def open_engine(url: sa.URL, *, writable: bool = False, pooled: bool = True) -> AsyncEngine:
     """An engine with our settings on every connection.
 
     Args:
         writable: on SQLite, whether its connections may write: migrations do, nothing else does.
+        pooled: whether connections are shared and bounded in number; not so for those that one user keeps for long,
+            since a pool that many keep from is empty for everybody else.
     """
+    pool = None if pooled else sa.NullPool
     if not is_sqlite(url):
         settings = {"application_name": "byjy-events", "idle_in_transaction_session_timeout": "60000"}
-        return create_async_engine(url, pool_pre_ping=True, connect_args={"server_settings": settings})
-    engine = create_async_engine(url)
+        return create_async_engine(
+            url, poolclass=pool, pool_pre_ping=pooled, connect_args={"server_settings": settings}
+        )
+    engine = create_async_engine(url, poolclass=pool)
 
     @sa.event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

@@ -20,6 +20,7 @@ An error's facts are attributes; the sentence in ``str(error)`` is made of them 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -183,7 +184,7 @@ class SchemaMismatch(ByjyError):
         self.database = database
         self.found = found
         self.expected = expected
-        advice = advice or f"run: byjy --database {database} migrate"
+        advice = advice or f"run: byjy --database {shlex.quote(database)} migrate"
         super().__init__(f"{database} has schema {found}, this program works with {expected}: {advice}")
 
 

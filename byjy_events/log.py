@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from byjy_events.answer import handed_over, receipt_of
-from byjy_events.backend import Backend, Committed
+from byjy_events.backend import Backend, Committed, NotStored
 from byjy_events.contradiction import contradiction
 from byjy_events.database import display, is_sqlite, parse_url
 from byjy_events.draft import drafted
@@ -87,20 +87,28 @@ class EventLog:
         await self.close()
 
     async def start(self) -> Self:
-        """Open the database."""
+        """Open the database, once.
+
+        Raises:
+            LogClosed: it was closed; open another log.
+        """
+        if self._closing is not None:
+            raise LogClosed
+        if self._backend is not None:
+            return self
         backend = _backend(self._url)
         try:
             await ensure_schema(backend.engine, display_url=self.url)
             await backend.start()
             self._tail.head = await backend.head()
-        except (OSError, sa.exc.DBAPIError) as error:
+        except (OSError, sa.exc.DBAPIError, NotStored) as error:
             await backend.close()
             raise LogUnavailable(str(getattr(error, "orig", error))) from error
         except BaseException:
             await asyncio.shield(backend.close())
             raise
         self._backend = backend
-        self._writer = Writer(backend, self._publish, self._unclaimed)
+        self._writer = Writer(backend, self._publish, self._keep)
         self._writer.start()
         return self
 
@@ -195,33 +203,28 @@ class EventLog:
         if self._writer is None or self._backend is None or self._closing is not None:
             raise LogClosed
         parts = drafted(writes, self._actor if actor is None else actor, correlation_id, causation_id)
-        verdict, committed = await self._writer.append(parts)
-        receipt = receipt_of(parts, verdict, committed)
-        if not verdict.contradicted:
-            return receipt
-        return await asyncio.shield(self._keep(parts, verdict, receipt))
+        verdict, committed, keeping = await self._writer.append(parts)
+        if keeping is not None:
+            return await asyncio.shield(keeping)
+        return receipt_of(parts, verdict, committed)
 
-    def _unclaimed(self, parts: Sequence[Part], verdict: Verdict, committed: Committed) -> None:
-        """The caller was cancelled, the append was not: a contradiction in it is kept all the same."""
-        if verdict.contradicted:
-            self._keep(parts, verdict, receipt_of(parts, verdict, committed))
-
-    def _keep(self, parts: Sequence[Part], verdict: Verdict, receipt: Receipt) -> asyncio.Task[Receipt]:
-        """Keep what contradicts stored facts, in a task of its own, which no caller can cancel."""
-        task = asyncio.create_task(self._kept(parts, verdict, receipt))
+    def _keep(self, parts: Sequence[Part], verdict: Verdict, committed: Committed) -> asyncio.Task[Receipt]:
+        """Keep what contradicts stored facts, in a task of its own: cancelling the caller does not lose it."""
+        task = asyncio.create_task(self._kept(parts, verdict, committed))
         self._keeping.add(task)
         task.add_done_callback(self._keeping.discard)
         return task
 
-    async def _kept(self, parts: Sequence[Part], verdict: Verdict, receipt: Receipt) -> Receipt:
+    async def _kept(self, parts: Sequence[Part], verdict: Verdict, committed: Committed) -> Receipt:
         assert self._writer is not None
         drafts = [(part.stream, draft) for part in parts for draft in part.drafts]
-        events = list(receipt.events)
+        events = list(receipt_of(parts, verdict, committed).events)
         for number in verdict.contradicted:
             (stream, second), place = drafts[number], verdict.places[number]
             first = place.payload if isinstance(place, Known) else place.draft.payload
             kept = [Part(stream, ANY, [contradiction(stream, first, events[number].position, second)])]
-            position = receipt_of(kept, *await self._writer.append(kept)).position
+            kept_verdict, kept_in, _ = await self._writer.append(kept)
+            position = receipt_of(kept, kept_verdict, kept_in).position
             events[number] = msgspec.structs.replace(
                 events[number], outcome=Outcome.CONFLICTED, conflict_position=position
             )
@@ -316,11 +319,6 @@ class EventLog:
         finally:
             self._tail.unsubscribe(subscription)
 
-    async def _read(self, query: Query, size: int) -> AsyncIterator[Recorded]:
-        async for chunk in self._chunks(query, size):
-            for recorded in chunk:
-                yield recorded
-
     async def _chunks(self, query: Query, size: int) -> AsyncGenerator[list[Recorded], None]:
         while chunk := await self._chunk(query, size):
             yield chunk
@@ -373,7 +371,10 @@ def _backend(url: sa.URL) -> Backend:
     if is_sqlite(url):
         from byjy_events.sqlite.backend import SqliteBackend
 
-        return SqliteBackend(url)
+        try:
+            return SqliteBackend(url)
+        except OSError as error:
+            raise LogUnavailable(str(error)) from error
     from byjy_events.postgres.backend import PostgresBackend
 
     return PostgresBackend(url)

@@ -22,13 +22,12 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         after, upto: positions; the first is excluded, the second included. None: no bound.
-        positions, streams, categories, types: only these; None: all.
+        streams, categories, types: only these; None: all.
         backward: from the highest position down.
     """
 
     after: int = 0
     upto: int | None = None
-    positions: tuple[int, ...] | None = None
     streams: tuple[Stream, ...] | None = None
     categories: tuple[str, ...] | None = None
     types: tuple[str, ...] | None = None
@@ -37,7 +36,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def unfiltered(self) -> bool:
         """Every event between the bounds is wanted."""
-        return all(one is None for one in (self.positions, self.streams, self.categories, self.types))
+        return all(one is None for one in (self.streams, self.categories, self.types))
 
     def beyond(self, position: int) -> Query:
         """What is left of the query once everything up to a position was read."""
@@ -91,13 +90,14 @@ def select(
     def among(column: str, values: Sequence[Any]) -> str:
         return f"{column} IN ({', '.join(bound(value) for value in values)})" if values else "1 = 0"
 
+    def in_category(category: str, ids: Sequence[bytes]) -> str:
+        return f"stream_category = {bound(category)} AND {among('stream_id', list(map(uuid, ids)))}"
+
     where = [f"position > {bound(query.after)}"]
     if query.upto is not None:
         where.append(f"position <= {bound(query.upto)}")
-    if query.positions is not None:
-        where.append(among("position", query.positions))
     if query.streams is not None:
-        where.append(_in_streams(query.streams, bound, uuid))
+        where.append(f"({' OR '.join(in_category(*ids) for ids in _by_category(query.streams)) or '1 = 0'})")
     if query.categories is not None:
         where.append(among("stream_category", query.categories))
     if query.types is not None:
@@ -110,9 +110,9 @@ def select(
     return statement, parameters
 
 
-def _in_streams(streams: Sequence[Stream], bound: Callable[[Any], str], uuid: Callable[[bytes], Any]) -> str:
-    pairs = [
-        f"(stream_id = {bound(uuid(stream.id.bytes))} AND stream_category = {bound(stream.category)})"
-        for stream in streams
-    ]
-    return f"({' OR '.join(pairs)})" if pairs else "1 = 0"
+def _by_category(streams: Sequence[Stream]) -> Iterable[tuple[str, list[bytes]]]:
+    """A term for each stream would be deeper than SQLite can nest from a thousand streams on."""
+    ids: dict[str, list[bytes]] = {}
+    for stream in streams:
+        ids.setdefault(stream.category, []).append(stream.id.bytes)
+    return ids.items()

@@ -22,6 +22,7 @@ import structlog
 from byjy_events.backend import Backend, Committed, NotStorable, NotStored
 from byjy_events.errors import ByjyError, LogClosed, LogUnavailable, OutcomeUnknown
 from byjy_events.plan import Draft, Part, Verdict
+from byjy_events.recorded import Receipt
 
 QUEUE_EVENTS = 10_000
 """Events that may wait to be committed; more make their callers wait."""
@@ -44,6 +45,10 @@ Append = Sequence[Part]
 """One caller's append: its parts are stored together or not at all."""
 
 
+Answer = tuple[Verdict, Committed, asyncio.Task[Receipt] | None]
+"""What became of an append; the task is there when it contradicts stored facts, and ends with the receipt."""
+
+
 class _Waiting:
     __slots__ = ("append", "future", "size")
 
@@ -55,7 +60,7 @@ class _Waiting:
                 events += 1
                 payload_bytes += len(draft.payload)
         self.size = events + payload_bytes // BYTES_OF_AN_EVENT
-        self.future: asyncio.Future[tuple[Verdict, Committed]] = asyncio.get_running_loop().create_future()
+        self.future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
 
 class Writer:
@@ -65,17 +70,17 @@ class Writer:
         self,
         backend: Backend,
         committed: Callable[[Committed], None],
-        unclaimed: Callable[[Append, Verdict, Committed], None],
+        keep: Callable[[Append, Verdict, Committed], asyncio.Task[Receipt]],
     ) -> None:
         """Prepare a writer.
 
         Args:
             committed: called once for every durable batch, in commit order, before its callers are answered.
-            unclaimed: called for an append whose caller is gone when the answer comes.
+            keep: called for every append that contradicts stored facts, whether its caller still waits or not.
         """
         self._backend = backend
         self._committed = committed
-        self._unclaimed = unclaimed
+        self._keep = keep
         self._queue: deque[_Waiting] = deque()
         self._queued_events = 0
         self._room: deque[tuple[asyncio.Future[None], int]] = deque()
@@ -106,7 +111,7 @@ class Writer:
         if self._task is not None:
             await self._task
 
-    def append(self, append: Append) -> Awaitable[tuple[Verdict, Committed]]:
+    def append(self, append: Append) -> Awaitable[Answer]:
         """Queue an append; what is returned is done when the append is durable, or refused.
 
         Raises:
@@ -119,11 +124,11 @@ class Writer:
         self._queued_events += waiting.size
         return self._queued(waiting)
 
-    async def _append_later(self, waiting: _Waiting) -> tuple[Verdict, Committed]:
+    async def _append_later(self, waiting: _Waiting) -> Answer:
         await self._wait_for_room(waiting.size)
         return await self._queued(waiting)
 
-    def _queued(self, waiting: _Waiting) -> asyncio.Future[tuple[Verdict, Committed]]:
+    def _queued(self, waiting: _Waiting) -> asyncio.Future[Answer]:
         if self._closing or self._task is None or self._task.done():
             self._queued_events -= waiting.size
             raise LogClosed
@@ -194,10 +199,9 @@ class Writer:
 
     def _answer(self, batch: list[_Waiting], committed: Committed) -> None:
         for waiting, verdict in zip(batch, committed.verdicts, strict=True):
-            if waiting.future.done():
-                self._unclaimed(waiting.append, verdict, committed)
-            else:
-                waiting.future.set_result((verdict, committed))
+            keeping = self._keep(waiting.append, verdict, committed) if verdict.contradicted else None
+            if not waiting.future.done():
+                waiting.future.set_result((verdict, committed, keeping))
 
     async def _serve_apart(self, batch: list[_Waiting], error: NotStorable) -> None:
         """One event that the database refuses must not take its neighbours with it."""

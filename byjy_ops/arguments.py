@@ -72,6 +72,17 @@ def trading_date(text: str) -> date:
         raise typer.BadParameter(f"{text!r} is no date; expected YYYY-MM-DD") from None
 
 
+def position(text: str) -> int:
+    """A position in the log.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    if not re.fullmatch(r"[0-9]{1,19}", text, re.ASCII) or int(text) >= _INT64:
+        raise typer.BadParameter(f"{text!r} is no position in a log")
+    return int(text)
+
+
 def uuid(text: str) -> UUID:
     """A UUID.
 
@@ -92,10 +103,11 @@ def choices(values: type[E], option: str, given: Iterable[str] | None) -> list[E
     """
     from byjy_ops.errors import InvalidArgument
 
-    try:
-        return [values(text.upper()) for text in given or ()]
-    except ValueError as error:
-        raise InvalidArgument(option, f"{error}; expected one of {', '.join(values)}") from None
+    known = {str(value): value for value in values}
+    for text in given or ():
+        if text.upper() not in known:
+            raise InvalidArgument(option, f"{text!r} is unknown; expected one of {', '.join(known)}")
+    return [known[text.upper()] for text in given or ()]
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line; decimals are strings.")]

@@ -60,9 +60,8 @@ def main() -> None:
 
 def answered(arguments: Sequence[str]) -> int:
     """Run a command line and return the exit status."""
-    arguments = _global_options_first(arguments or ["--help"])
     try:
-        status = app(arguments, prog_name="byjy", standalone_mode=False)
+        status = app(_global_options_first(arguments or ["--help"]), prog_name="byjy", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except _UsageError as error:
@@ -106,10 +105,8 @@ def _global_options_first(arguments: Sequence[str]) -> list[str]:
             return [*first, *rest, argument, *remaining]
         takes_value = _GLOBAL_OPTIONS.get(argument.partition("=")[0])
         (rest if takes_value is None else first).append(argument)
-        if takes_value and "=" not in argument and remaining:
+        if takes_value and "=" not in argument:
+            if not remaining:
+                raise typer.BadParameter(f"Option '{argument}' requires an argument.")
             first.append(remaining.pop(0))
     return [*first, *rest]
-
-
-if __name__ == "__main__":
-    main()

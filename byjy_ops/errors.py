@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from byjy_events.errors import ByjyError
@@ -61,7 +62,7 @@ class NoLog(ByjyError):
     def __init__(self, database: str, reason: str) -> None:
         self.database = database
         self.reason = reason
-        super().__init__(f"{database} {reason}; to create a log: byjy --database {database} migrate")
+        super().__init__(f"{database} {reason}; to create a log: byjy --database {shlex.quote(database)} migrate")
 
 
 class DatabaseFailed(ByjyError):

@@ -49,7 +49,7 @@ def _details(recorded: Recorded) -> Any:
             ("recorded", recorded.recorded_at),
         )
     ]
-    said = [f"{name}={_value(value)}" for name, value in fields(recorded).items() if value is not None]
+    said = [f"{name}={_value(value)}" for name, value in fields(recorded).items() if value not in (None, "")]
     # A terminal is narrow, so a field a line; into a pipe goes a line that a program can search.
     separator = " " if terminal_width() is None else "\n"
     return Text("\n".join([*lines, f"by {text(recorded.actor)}", separator.join(said), ""]))

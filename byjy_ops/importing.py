@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -28,7 +29,8 @@ async def import_lobster(database: str, paths: Sequence[Path], *, on: date | Non
             with progress(file.path.name, file.bytes) as advance:
                 imported = await import_file(log, file, account=account, progress=advance)
             emit(f"{_summary(imported)}\n")
-        tell(f"the log is at {await log.head()}; to bring the tables up to it: byjy project")
+        project = f"byjy --database {shlex.quote(log.url)} project"
+        tell(f"the log is at {await log.head()}; to bring the tables up to it: {project}")
 
 
 def _summary(imported: Imported) -> str:

@@ -6,10 +6,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from byjy_events import migrating
 from byjy_events.database import display, is_sqlite, open_engine, parse_url, sqlite_path
-from byjy_events.errors import NotAByjyDatabase, SchemaMismatch
+from byjy_events.errors import SchemaMismatch
 from byjy_events.schema import SCHEMA_REVISION
 from byjy_ops.listing import emit
-from byjy_ops.reading import table_names
+from byjy_ops.reading import own_revision
 
 
 async def migrate(database: str) -> None:
@@ -34,10 +34,7 @@ async def migrate(database: str) -> None:
 
 
 async def _revision(engine: AsyncEngine) -> str | None:
-    found = await migrating.current_revision(engine)
-    tables = await table_names(engine)
-    if (found is None and tables) or (found is not None and "events" not in tables):
-        raise NotAByjyDatabase(display(engine.url), SCHEMA_REVISION)
+    found = await own_revision(engine)
     if found is not None and found > SCHEMA_REVISION:
         raise SchemaMismatch(display(engine.url), found, SCHEMA_REVISION, "upgrade byjy-events")
     return found

@@ -10,7 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from byjy_events import EventLog
 from byjy_events.database import display, is_sqlite, open_engine, parse_url, sqlite_path
+from byjy_events.errors import NotAByjyDatabase
 from byjy_events.migrating import current_revision, ensure_schema
+from byjy_events.schema import SCHEMA_REVISION
 from byjy_ops.errors import NoLog
 
 
@@ -36,11 +38,12 @@ async def existing_tables(database: str) -> AsyncIterator[AsyncEngine]:
     """The database with the schema of this program, for queries.
 
     Raises:
-        NoLog: it has no schema.
+        NoLog: it is empty.
+        NotAByjyDatabase: it holds tables of something else.
         SchemaMismatch: its schema is older or newer.
     """
     async with existing_database(database) as engine:
-        if await current_revision(engine) is None and not await table_names(engine):
+        if await own_revision(engine) is None:
             raise NoLog(display(engine.url), "is empty")
         await ensure_schema(engine)
         yield engine
@@ -62,6 +65,19 @@ def refuse_missing(url: sa.URL) -> None:
     """
     if is_sqlite(url) and not sqlite_path(url).is_file():
         raise NoLog(display(url), "does not exist")
+
+
+async def own_revision(engine: AsyncEngine) -> str | None:
+    """The schema revision of a database that is ours; None: it is empty.
+
+    Raises:
+        NotAByjyDatabase: it holds tables of something else.
+    """
+    found = await current_revision(engine)
+    tables = await table_names(engine)
+    if (found is None and tables) or (found is not None and "events" not in tables):
+        raise NotAByjyDatabase(display(engine.url), SCHEMA_REVISION)
+    return found
 
 
 async def table_names(engine: AsyncEngine) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 import time
 from typing import Any
@@ -11,10 +12,9 @@ from msgspec import Struct, to_builtins
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from byjy_events.database import display, is_sqlite
-from byjy_events.migrating import current_revision
 from byjy_events.schema import SCHEMA_REVISION, events
 from byjy_ops.listing import emit, text, utc, write_json
-from byjy_ops.reading import existing_database
+from byjy_ops.reading import existing_database, own_revision
 from byjy_ops.session import NO, YES
 from projections import TRADING, Group
 from projections.checkpoints import GroupState, projection_checkpoints
@@ -82,8 +82,12 @@ async def status(database: str, *, as_json: bool) -> int:
 
 
 async def reported(engine: AsyncEngine) -> Report:
-    """Look at everything, in one snapshot."""
-    report = Report(display(engine.url), await current_revision(engine), SCHEMA_REVISION)
+    """Look at everything, in one snapshot.
+
+    Raises:
+        NotAByjyDatabase: it holds tables of something else.
+    """
+    report = Report(display(engine.url), await own_revision(engine), SCHEMA_REVISION)
     if is_sqlite(engine.url) and sqlite3.sqlite_version_info < SAFE_SQLITE:
         fixed = ".".join(map(str, SAFE_SQLITE))
         report.warnings.append(
@@ -154,5 +158,6 @@ def _schema(report: Report) -> str:
     found, expected = report.schema_revision, report.expected_revision
     if found == expected:
         return f"{found}, the newest"
-    advice = "upgrade byjy-events" if found and found > expected else f"run: byjy --database {report.database} migrate"
+    migrate = f"run: byjy --database {shlex.quote(report.database)} migrate"
+    advice = "upgrade byjy-events" if found and found > expected else migrate
     return f"{found or 'none'}; this program works with {expected}: {advice}"

@@ -112,7 +112,7 @@ POSITIONS = Table(
         Column("exchange"),
         Column("is_test", "test"),
         Column("updated_at", "updated (UTC)", instant=True),
-        Column("fills", right=True),
+        Column("fills", "fills since flat", right=True),
     ),
 )
 ANOMALIES = Table(

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from byjy_events.columns import BigInt, Nanoseconds, one_of, word
 from byjy_events.log import EventLog
+from projections.projection import GROUP_NAME_LENGTH, GROUP_VERSION_LENGTH
 from projections.tables import metadata
 
 
@@ -25,10 +26,10 @@ class GroupState(StrEnum):
 projection_checkpoints = sa.Table(
     "projection_checkpoints",
     metadata,
-    sa.Column("group_name", word(128), primary_key=True),
+    sa.Column("group_name", word(GROUP_NAME_LENGTH), primary_key=True),
     sa.Column("position", BigInt, nullable=False),
     sa.Column("generation", BigInt, nullable=False, server_default="0"),
-    sa.Column("version", word(255), nullable=False),
+    sa.Column("version", word(GROUP_VERSION_LENGTH), nullable=False),
     sa.Column("status", word(16), nullable=False),
     sa.Column("passed_over", BigInt, nullable=False, server_default="0"),
     sa.Column("error_position", BigInt),

@@ -204,6 +204,8 @@ def _submitted(row: OrderRow, event: events.OrderSubmitted, at: int) -> Changes:
 
 
 def _denied(row: OrderRow, event: events.OrderDenied, at: int) -> Changes:
+    if row.status is not OrderStatus.PENDING_NEW:
+        return {}  # the venue has it: only the venue can end it
     return _ended(row, OrderStatus.REJECTED, reject_reason=f"denied by the engine: {event.reason}")
 
 

@@ -38,6 +38,12 @@ from projections.rows import Row
 R = TypeVar("R", bound=Struct)
 H = TypeVar("H", bound=Callable[..., Any])
 
+GROUP_NAME_LENGTH = 128
+"""Characters that the name of a group may have."""
+
+GROUP_VERSION_LENGTH = 255
+"""Characters that the names and versions of a group's projections may have together."""
+
 Key = Any
 """The value of a primary key: a tuple in the order of the key's columns when there are several."""
 
@@ -156,6 +162,9 @@ class Group:
         self._refuse_doubles()
         self._refuse_children_before_parents()
         self.version = " ".join(sorted(f"{one.name}={one.version}" for one in self.projections))
+        for what, value, limit in (("name", name, GROUP_NAME_LENGTH), ("version", self.version, GROUP_VERSION_LENGTH)):
+            if len(value) > limit:
+                raise TypeError(f"{name}: a {what} of {len(value)} characters, more than {limit}: {value}")
         self.handles = frozenset(event_type for one in self.projections for event_type in one.handles)
         self.by_event: dict[type[Event], tuple[Projection[Any], ...]] = {
             event_type: tuple(one for one in self.projections if event_type in one.handles)

@@ -116,9 +116,11 @@ class Runner:
         return stored
 
     async def close(self) -> None:
-        """Give connections back."""
-        await self._give_up()
-        await self._store.close()
+        """Give connections back, even when cancelled."""
+        try:
+            await self._give_up()
+        finally:
+            await self._store.close()
 
     async def _give_up(self) -> None:
         """Let a step under way end as it may, and forget all rows: they may never have been stored."""

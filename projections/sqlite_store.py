@@ -106,7 +106,8 @@ class SqliteStore:
 
 def _unusable(error: BaseException | None) -> TablesUnusable | None:
     """SQLite has one code for everything that is wrong with a statement, and others for all trouble besides."""
-    mistaken = isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_ERROR
+    code = getattr(error, "sqlite_errorcode", None)  # the driver's own errors have none
+    mistaken = isinstance(error, sqlite3.OperationalError) and code == sqlite3.SQLITE_ERROR
     return TablesUnusable(str(error)) if mistaken else None
 
 

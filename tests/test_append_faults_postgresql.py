@@ -6,12 +6,14 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from byjy_events import (
+    NO_STREAM,
     Entry,
     Event,
     EventLog,
@@ -19,10 +21,13 @@ from byjy_events import (
     Outcome,
     OutcomeUnknown,
     Receipt,
+    VersionConflict,
+    Write,
     new_event_id,
     new_order_id,
     order_stream,
 )
+from byjy_events.postgres.backend import PostgresBackend
 from tests.postgres import Server
 from tests.sample_events import filled, placed
 
@@ -199,3 +204,65 @@ async def test_another_isolation_level_is_refused_by_the_function(database: str,
         with pytest.raises(LogUnavailable, match="READ COMMITTED"):
             await log.append(order_stream(new_order_id()), [placed()])
         assert await log.head() == 0
+
+
+async def test_a_server_that_hangs_is_told_as_unknown_and_the_log_lives_on(
+    log: EventLog, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No connection breaks; the time of a commit is bounded all the same."""
+    monkeypatch.setattr("byjy_events.postgres.backend.COMMIT_SECONDS", 0.2)
+    monkeypatch.setattr("byjy_events.writer.PATIENCE_SECONDS", 0.2)
+    stream, entry = order_stream(new_order_id()), Entry(placed(), event_id=new_event_id())
+    holder = await asyncpg.connect(database)
+    async with holder.transaction():
+        await holder.execute("SELECT pg_advisory_xact_lock($1)", int.from_bytes(b"byjy-log"))
+        with pytest.raises(OutcomeUnknown):
+            await asyncio.wait_for(log.append(stream, [entry]), 30)
+    await holder.close()
+    monkeypatch.undo()
+    assert (await log.append(stream, [entry])).events[0].stream_version == 1
+
+
+async def test_connections_that_are_kept_for_long_leave_the_pool_to_the_others(log: EventLog) -> None:
+    """Each projector keeps two; reading, appending and opening again go on however many there are."""
+    assert isinstance(log.backend, PostgresBackend)
+    kept = [log.backend.kept_connection() for _ in range(20)]
+    for one in kept:
+        await one.connected()
+    async with asyncio.timeout(10):
+        assert await log.head() == 0
+        await log.backend.reopen()
+        assert (await log.append(order_stream(new_order_id()), [placed()])).position == 1
+    for one in kept:
+        one.discard()
+
+
+async def test_nobody_is_refused_for_a_neighbour_that_is_refused_in_the_end(
+    log: EventLog, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the first look and the second another process gets in the neighbour's way."""
+    disputed, passed, stale = (order_stream(new_order_id()) for _ in range(3))
+    ask = PostgresBackend._append
+    asked: list[object] = []
+    async with EventLog.open(database) as other:
+        await other.append(stale, [placed()])  # of which the log does not know: so it looks twice
+
+        async def interrupted(backend: PostgresBackend, *arguments: Any) -> asyncpg.Record:
+            asked.append(backend)
+            if asked.count(log.backend) == 2 and backend is log.backend:
+                await other.append(passed, [placed()])
+            return await ask(backend, *arguments)
+
+        monkeypatch.setattr(PostgresBackend, "_append", interrupted)
+        both = [Write(disputed, [placed()], NO_STREAM), Write(passed, [placed()], NO_STREAM)]
+        answers: list[Receipt | BaseException] = await asyncio.gather(
+            log.append_all(both),
+            log.append(disputed, [placed()], expected=NO_STREAM),
+            log.append(stale, [placed()], expected=NO_STREAM),
+            return_exceptions=True,
+        )
+    first, second, third = answers
+    assert isinstance(first, VersionConflict)
+    assert isinstance(second, Receipt)
+    assert isinstance(third, VersionConflict)
+    assert (first.stream, second.events[0].stream_version, third.actual) == (passed, 1, 1)

@@ -15,7 +15,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import portalocker
 import pytest
 
 from byjy_events import (
@@ -32,8 +34,10 @@ from byjy_events import (
     new_order_id,
     order_stream,
 )
+from byjy_events.backend import NotStored, Unclear
 from byjy_events.database import SQLITE_PRAGMAS
 from byjy_events.sqlite import lane
+from byjy_events.sqlite.backend import SqliteBackend
 from tests.sample_events import filled, placed
 
 FAULT = sqlite3.OperationalError("disk I/O error")
@@ -116,6 +120,62 @@ def failed_and_not_committed(faults: list[Fault], times: int) -> Fault:
             raise FAULT
 
     return fault
+
+
+async def test_a_commit_that_leaves_its_transaction_open_does_not_block_the_lane(
+    log: EventLog, faults: list[Fault]
+) -> None:
+    """Of a step of a projector, which waits for no disk: the next append gets a connection that does."""
+    left = iter(range(1))
+
+    def fault(connection: sqlite3.Connection, statement: str) -> None:
+        if statement == "COMMIT" and next(left, None) is not None:
+            raise FAULT
+
+    faults.append(fault)
+    assert isinstance(log.backend, SqliteBackend)
+    with pytest.raises(Unclear):
+        await log.backend.transact(lambda connection: None, durable=False)
+    await log.append(order_stream(new_order_id()), [placed()])
+    assert await log.backend.lane.run(lambda connection: connection.execute("PRAGMA synchronous").fetchone()) == (2,)
+
+
+async def test_lock_files_that_fail_are_told_and_the_log_lives_on(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was stored, and nobody waits for ever: not the caller, not the next one, not close."""
+    with monkeypatch.context() as broken:
+        broken.setattr(portalocker, "lock", Mock(side_effect=portalocker.LockException("no locks available")))
+        with pytest.raises(LogUnavailable, match="no locks available"):
+            await asyncio.wait_for(log.append(order_stream(new_order_id()), [placed()]), 10)
+    await asyncio.wait_for(log.append(order_stream(new_order_id()), [placed()]), 10)
+
+
+async def test_a_file_that_cannot_be_opened_again_was_not_written(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lane lost its connection and gets no other: certain that nothing was stored, for appends and projectors."""
+    assert isinstance(log.backend, SqliteBackend)
+    await log.backend.reopen()
+    with monkeypatch.context() as broken:
+        broken.setattr(lane, "connect", Mock(side_effect=sqlite3.OperationalError("unable to open database file")))
+        with pytest.raises(LogUnavailable, match="unable to open"):
+            await log.append(order_stream(new_order_id()), [placed()])
+        with pytest.raises(NotStored, match="unable to open"):
+            await log.backend.transact(lambda connection: None, durable=False)
+    await log.append(order_stream(new_order_id()), [placed()])
+
+
+async def test_readers_that_are_kept_for_long_leave_the_pool_to_the_others(log: EventLog) -> None:
+    """Each projector keeps one; queries go on however many there are."""
+    assert isinstance(log.backend, SqliteBackend)
+    readers = [log.backend.reader() for _ in range(20)]
+    for reader in readers:
+        await reader.fetch("SELECT 1", ())
+    async with asyncio.timeout(10), log.engine.connect() as connection:
+        await connection.exec_driver_sql("SELECT 1")
+    for reader in readers:
+        await reader.close()
 
 
 @pytest.mark.parametrize("kind", [committed_but_failed, failed_and_not_committed])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -29,6 +30,7 @@ from byjy_events import (
     venue_stream,
 )
 from byjy_events.vocabulary.venue import RAW_LIMIT
+from byjy_events.writer import Writer
 from tests.sample_events import facts, filled, placed
 
 
@@ -291,3 +293,38 @@ async def test_an_append_with_a_reused_id_stores_nothing(log: EventLog, stream: 
     with pytest.raises(EventIdReused):
         await log.append(stream, [OrderSubmitted(), Entry(placed("2"), event_id=event_id)])
     assert await log.head() == 1
+
+
+async def test_a_fact_told_of_two_orders_leaves_both_streams_as_they_are(log: EventLog, database: str) -> None:
+    """A log that was just opened knows no versions; what it takes for new and then does not touch stays usable."""
+    first, second = order_stream(new_order_id()), order_stream(new_order_id())
+    await log.append(second, [OrderSubmitted(), OrderSubmitted()])
+    async with EventLog.open(database) as fresh:
+        told = await asyncio.gather(
+            fresh.append(first, [filled("1")]), fresh.append(second, [filled("1")], expected=NO_STREAM)
+        )
+        assert [receipt.events[0].outcome for receipt in told] == [Outcome.APPENDED, Outcome.DUPLICATE]
+        assert (await fresh.append(second, [OrderSubmitted()])).events[0].stream_version == 3
+        assert (await fresh.append(second, [OrderSubmitted()], expected=3)).events[0].stream_version == 4
+
+
+async def test_a_caller_that_is_cancelled_on_being_answered_loses_no_contradiction(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is there, the caller has not seen it yet: the other telling is kept all the same."""
+    stream = order_stream(new_order_id())
+    await log.append(stream, [filled("1", price="100")])
+    caller = asyncio.create_task(log.append(stream, [filled("1", price="101")]))
+    answer = Writer._answer
+
+    def answered_and_cancelled(*arguments: Any) -> None:
+        answer(*arguments)
+        caller.cancel()
+
+    monkeypatch.setattr(Writer, "_answer", answered_and_cancelled)
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    monkeypatch.undo()
+    await log.append(stream, [OrderSubmitted()])
+    (kept,) = await conflicts(log)
+    assert json.loads(kept.second)["price"] == "101"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -54,7 +55,8 @@ def test_the_whole_way_from_an_empty_database_to_a_position(empty_database: str,
     ]
     for done, sentence in zip(said, expected, strict=True):
         assert sentence in done.stdout
-    assert "byjy project" in said[2].stderr
+    hint = said[2].stderr.partition("to it: byjy ")[2]
+    assert f"trading: at {EVENTS} already" in byjy(*shlex.split(hint)).stdout  # without the environment
     [position] = rows("positions", database=empty_database)
     assert (position["quantity"], position["avg_price"], position["realized_pnl"]) == ("85", "100", "-5")
 

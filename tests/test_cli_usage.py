@@ -148,12 +148,16 @@ def test_global_options_may_stand_behind_the_command(filled: str, capsys: pytest
         (["orders", "--limit", "-1"], "--limit"),
         (["orders", "--limit", "many"], "--limit"),
         (["orders", "--since", "yesterday"], "'yesterday' is no instant"),
-        (["orders", "--status", "odd"], "expected one of PENDING_NEW"),
+        (["orders", "--status", "odd"], "'odd' is unknown; expected one of PENDING_NEW"),
         (["anomalies", "--kind", "odd"], "expected one of UNKNOWN_ORDER"),
         (["orders", "--pair", "QQQ"], "no pair is called 'QQQ'"),
         (["events", "--after", "x"], "--after"),
+        (["events", "--after", "-1"], "--after"),
+        (["events", "--after", f"{2**63}"], "--after"),
+        (["orders", "--database"], "'--database' requires an argument"),
         (["import", "lobster", "--date", "21.6.2012", "x.csv"], "expected YYYY-MM-DD"),
         (["import", "lobster", "GONE_2012-06-21_1_2_message_1.csv"], "GONE_2012-06-21_1_2_message_1.csv: No such file"),
+        (["import", "lobster", "gone.csv"], "gone.csv: No such file"),
         (["status", "--database", "oracle://x"], "oracle is not supported"),
         (["migrate", "--database", "sqlite:////no/such/folder/x.db"], "No such file or directory"),
         (["orders", "--database", "sqlite:///no-such-file.db"], "does not exist"),
@@ -193,7 +197,7 @@ def test_files_that_are_no_database_of_ours_are_left_alone(tmp_path: Path, capsy
     connection.close()
     for path, reason in ((garbage, "not a database"), (foreign, "of something else")):
         before = path.read_bytes()
-        for arguments in (["migrate"], ["orders"], ["events"]):
+        for arguments in (["migrate"], ["status"], ["orders"], ["events"]):
             assert answered([*arguments, "--database", f"sqlite:///{path}"]) == 2
             assert reason in capsys.readouterr().err
         assert path.read_bytes() == before

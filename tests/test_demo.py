@@ -65,6 +65,13 @@ def test_the_summary_shows_figures_positions_a_history_and_where_to_look_next(da
     assert "byjy --database '" in printed
 
 
+def test_where_to_look_next_can_be_typed_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an environment that is not on the path, the program is named by where it lies."""
+    monkeypatch.setattr(sys, "argv", [".venv/bin/byjy", "demo"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "\n  .venv/bin/byjy --database '" in run(f"sqlite:///{tmp_path / 'x.db'}")[1]
+
+
 async def test_a_trade_that_the_venue_does_not_know_is_found(database: str) -> None:
     """The check of the books can fail: held against empty books, every traded pair disagrees."""
     await asyncio.to_thread(run, database)

@@ -157,6 +157,12 @@ def test_a_denied_order_says_that_the_engine_denied_it() -> None:
     assert folded(placed(), fact(events.OrderRejected, reason="funds")).one(OrderRow).reject_reason == "funds"
 
 
+def test_an_order_that_the_venue_has_cannot_be_denied_any_more() -> None:
+    """It is still in the market, and has to be found among the open orders."""
+    denied = folded(placed(), ACCEPTED, fill("1", "1"), events.OrderDenied(reason="limit")).one(OrderRow)
+    assert (denied.status, denied.is_open, denied.reject_reason) == (OrderStatus.PARTIALLY_FILLED, True, None)
+
+
 def test_commission_is_one_asset_s_sum_or_nothing() -> None:
     """In several assets the row has no commission; the detail is in order_fees."""
     one = folded(

@@ -111,3 +111,17 @@ def test_a_group_that_cannot_work_is_refused_when_it_is_made(projections: list[P
     """The error names the projection or the group, and what is wrong."""
     with pytest.raises(TypeError, match=reason):
         Group("odd", projections)
+
+
+class LongNamed(Volumes):
+    name = "v" * 255
+
+
+@pytest.mark.parametrize(
+    ("name", "projection", "reason"),
+    [("g" * 129, Volumes(), "a name of 129 characters"), ("long", LongNamed(), "a version of 257 characters")],
+)
+def test_a_group_that_a_checkpoint_cannot_hold_is_refused(name: str, projection: Volumes, reason: str) -> None:
+    """PostgreSQL would refuse its checkpoint, and SQLite would not: better nowhere, and at once."""
+    with pytest.raises(TypeError, match=reason):
+        Group(name, [projection])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from byjy_events import ByjyError, EventLog, LogUnavailable, NotAByjyDatabase, new_order_id, order_stream
+from byjy_events import ByjyError, EventLog, LogClosed, LogUnavailable, NotAByjyDatabase, new_order_id, order_stream
 from byjy_events.database import InvalidDatabaseUrl
 from tests.sample_events import placed
 
@@ -47,6 +47,23 @@ def test_no_error_and_no_name_shows_a_password() -> None:
     with pytest.raises(InvalidDatabaseUrl) as refused:
         EventLog.open("mysql://me:secret@host/name")
     assert "secret" not in str(refused.value)
+
+
+async def test_lock_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
+    """They lie beside the database; without them nobody may write."""
+    (tmp_path / "log.db.gate").mkdir()
+    with pytest.raises(LogUnavailable, match=r"log\.db\.gate"):
+        await EventLog.open(f"sqlite:///{tmp_path / 'log.db'}").start()
+
+
+async def test_a_log_opens_once(database: str) -> None:
+    """Starting it again changes nothing, and a log that was closed stays closed."""
+    log = await EventLog.open(database).start()
+    assert await log.start() is log
+    await log.append(order_stream(new_order_id()), [placed()])
+    await log.close()
+    with pytest.raises(LogClosed):
+        await log.start()
 
 
 async def test_a_missing_folder_and_a_folder_are_named(tmp_path: Path) -> None:

@@ -95,6 +95,13 @@ async def test_every_choice_and_bound_in_both_directions(log: EventLog) -> None:
         assert found == expected[:limit], (bounds, choice, backward, limit)
 
 
+async def test_thousands_of_streams_are_read_at_once(log: EventLog) -> None:
+    """As many as a read names, whatever nesting of conditions the database allows."""
+    many = [order_stream(new_order_id()) for _ in range(3_000)]
+    some = await read(log, streams=[*many, ORDERS[0], PAIRS[0]])
+    assert some == [one for one in await read(log) if one.stream in (ORDERS[0], PAIRS[0])] != []
+
+
 async def test_a_stream_is_read_in_the_order_of_its_versions(log: EventLog) -> None:
     """From 1 on, without gaps."""
     versions = [recorded.stream_version async for recorded in log.read(stream=ORDERS[1])]

@@ -50,7 +50,15 @@ def test_the_wheel_declares_the_command_and_keeps_its_libraries_an_extra(wheel: 
     required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra ==" not in line]
     assert any("sqlalchemy" in line for line in required)
     assert not any(name in line for line in required for name in ("typer", "rich", "pytest"))
-    assert "byjy = byjy_ops.cli:main" in scripts
+    assert "byjy = byjy_ops.__main__:main" in scripts
+
+
+def test_the_command_without_its_extra_says_what_to_install() -> None:
+    """In one line, in place of a traceback."""
+    program = "import sys; sys.modules['typer'] = None; from byjy_ops.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "byjy: typer is not installed; it comes with: pip install 'byjy-events[cli]'\n"
 
 
 MIGRATE = """

@@ -218,6 +218,21 @@ def test_a_message_that_parses_is_what_the_parser_says() -> None:
     assert usable_or_kept("binance", "main", b"{}", lambda raw: fill) is fill
 
 
+def test_a_message_is_kept_whose_error_cannot_be_told() -> None:
+    """The parser is not ours, and neither are its errors."""
+
+    class Speechless(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    def failing(raw: bytes) -> object:
+        raise Speechless
+
+    kept = usable_or_kept("binance", "main", b"{", failing)
+    assert isinstance(kept, VenueMessageUnusable)
+    assert (kept.raw, kept.error) == (b"{", "Speechless")
+
+
 @pytest.mark.parametrize("length", [0, 100, RAW_LIMIT, RAW_LIMIT + 1, 5 * RAW_LIMIT])
 def test_a_message_that_does_not_parse_is_kept_and_fits(length: int) -> None:
     """Of any length and any bytes; a cut one still tells its length and digest."""

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from byjy_events.backend import Committed, NotStorable, NotStored, Unclear
 from byjy_events.database import open_engine
-from byjy_events.errors import LogUnavailable
+from byjy_events.errors import LogClosed, LogUnavailable
 from byjy_events.plan import Known, Part, Plan, StreamKey, Verdict, plan, repeatable_ids, streams_of
 from byjy_events.query import Query, select
 
@@ -32,6 +32,10 @@ CHANNEL = "byjy_events"
 
 POLL_SECONDS = 1.0
 """How often the head is looked at although nothing was announced: announcements can be lost with a connection."""
+
+COMMIT_SECONDS = 30.0
+"""How long the server may take for a batch, its turn at the append lock included. A server or network that hangs breaks
+no connection; without a limit nobody would ever be told."""
 
 _PARAMETERS = ", ".join(f"${number}" for number in range(1, 16))
 _APPEND = f"SELECT * FROM append_events({_PARAMETERS})"  # noqa: S608
@@ -63,28 +67,28 @@ def translated() -> Iterator[None]:
 
 
 class KeptConnection:
-    """One connection of the pool, kept for long, opened at the first use and again after :meth:`discard`."""
+    """One connection, kept for long, opened at the first use and again after :meth:`discard`."""
 
     def __init__(self, engine: AsyncEngine, settings: Sequence[str]) -> None:
         self._engine = engine
         self._settings = settings
-        self._pooled: Any = None
+        self._kept: Any = None
 
     async def connected(self) -> Connection:
         """The asyncpg connection, outside any transaction."""
-        if self._pooled is None:
-            self._pooled = await self._engine.raw_connection()
+        if self._kept is None:
+            self._kept = await self._engine.raw_connection()
             for statement in self._settings:
-                await self._pooled.driver_connection.execute(statement)
-        return self._pooled.driver_connection
+                await self._kept.driver_connection.execute(statement)
+        return self._kept.driver_connection
 
     def discard(self) -> None:
         """Throw the connection away, in whatever state it is. Safe to call twice."""
-        pooled, self._pooled = self._pooled, None
-        if pooled is not None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
             with contextlib.suppress(Exception):  # a broken connection may fail in any way
-                pooled.driver_connection.terminate()
-            pooled.invalidate()
+                kept.driver_connection.terminate()
+            kept.invalidate()
 
 
 @contextlib.contextmanager
@@ -108,13 +112,16 @@ class PostgresBackend:
 
     def __init__(self, url: sa.URL) -> None:
         self.engine = open_engine(url)
+        self._unpooled = open_engine(url, pooled=False)
         self._writer = self.kept_connection()
         self._versions: dict[StreamKey, int] = {}
+        self._closed = False
 
     async def start(self) -> None:
         await self._writer.connected()
 
     async def close(self) -> None:
+        self._closed = True
         self._writer.discard()
         await self.engine.dispose()
 
@@ -129,7 +136,7 @@ class PostgresBackend:
         Args:
             settings: statements that every fresh connection begins with.
         """
-        return KeptConnection(self.engine, settings)
+        return KeptConnection(self._unpooled, settings)
 
     async def commit(self, appends: Sequence[Sequence[Part]]) -> Committed:
         known: dict[bytes, Known] = {}
@@ -153,8 +160,11 @@ class PostgresBackend:
                     answer["first_position"],
                     answer["recorded_at"],
                 )
-            # What the truth refuses is refused for good, so every turn settles something and the loop ends.
-            refused |= {n: verdict for n, verdict in zip(numbers, decided.verdicts, strict=True) if verdict.error}
+            # What the truth refuses is refused for good, so the loop ends. What only a neighbour of the batch stands
+            # in the way of is not: by the next turn that neighbour may be refused itself.
+            for number, verdict in zip(numbers, decided.verdicts, strict=True):
+                if verdict.error and (alone := plan([appends[number]], truth, known).verdicts[0]).error:
+                    refused[number] = alone
             versions = truth
 
     async def known(self, event_ids: Sequence[bytes]) -> dict[bytes, Known]:
@@ -186,10 +196,20 @@ class PostgresBackend:
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """An asyncpg connection of the pool, outside any transaction."""
+        """An asyncpg connection of the pool, outside any transaction.
+
+        Raises:
+            LogClosed: the log was closed.
+        """
+        if self._closed:
+            raise LogClosed
         async with self.engine.connect() as pooled:
             raw = await pooled.get_raw_connection()
-            yield raw.driver_connection
+            try:
+                yield raw.driver_connection
+            finally:
+                if self._closed:  # its pool was disposed of meanwhile, and would keep it open for ever
+                    await pooled.invalidate()
 
     async def _listen(self, connection: Connection, advanced: Callable[[int], None]) -> None:
         def heard(_connection: object, _pid: int, _channel: str, payload: object) -> None:
@@ -211,7 +231,7 @@ class PostgresBackend:
         arguments = _arguments(decision, unknown_ids)
         with translated():
             connection = await self._writer.connected()
-            answer: asyncpg.Record = await connection.fetchrow(_APPEND, *arguments)
+            answer: asyncpg.Record = await connection.fetchrow(_APPEND, *arguments, timeout=COMMIT_SECONDS)
             return answer
 
     def _remember(self, decided: Plan) -> None:

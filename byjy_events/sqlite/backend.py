@@ -75,6 +75,7 @@ class SqliteBackend:
         self._path = sqlite_path(url)
         create_sqlite_file(self._path)
         self.engine = open_engine(url)
+        self._unpooled = open_engine(url, pooled=False)
         self.lane = Lane(self._path)
         self._versions: dict[StreamKey, int] = {}
         self._head = 0  # of the log when the remembered versions were right
@@ -117,7 +118,7 @@ class SqliteBackend:
 
     def reader(self) -> Reader:
         """A reading connection of its own, opened at the first use. The caller closes it, or the log does."""
-        reader = Reader(self.engine)
+        reader = Reader(self._unpooled)
         self._readers.add(reader)
         return reader
 

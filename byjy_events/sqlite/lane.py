@@ -118,9 +118,11 @@ class Lane:
     def _serve(self) -> None:
         while (job := self._next()) is not None:
             job()
-        with self._turnstile:  # the last connection to a file checkpoints it when it closes
-            self._disconnect()
-        self._turnstile.close()
+        try:
+            with self._turnstile:  # the last connection to a file checkpoints it when it closes
+                self._disconnect()
+        finally:
+            self._turnstile.close()
 
     def _next(self) -> Callable[[], None] | None:
         with self._ready:

@@ -84,5 +84,9 @@ def usable_or_kept(exchange: str, account: str, raw: bytes, parse: Callable[[byt
 
 
 def _sentence(error: Exception) -> str:
-    text = f"{type(error).__name__}: {error}".encode("utf-8", "backslashreplace").decode()
+    try:
+        told = f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - an error that cannot even be told must not take the message with it
+        told = type(error).__name__
+    text = told.encode("utf-8", "backslashreplace").decode()
     return text.replace("\x00", "\\x00")[:4096]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from byjy_ops.arguments import LIMIT, AsJson, Limit, uuid
+from byjy_ops.arguments import LIMIT, AsJson, Limit, position, uuid
 from byjy_ops.session import run
 
 
@@ -19,7 +19,9 @@ def register(app: typer.Typer) -> None:
 
 def events(
     context: typer.Context,
-    after: Annotated[int, typer.Option("--after", min=0, metavar="POSITION", help="Only behind this position.")] = 0,
+    after: Annotated[
+        int | None, typer.Option("--after", metavar="POSITION", parser=position, help="Only behind this position.")
+    ] = None,
     types: Annotated[
         list[str] | None,
         typer.Option("--type", metavar="TYPE", help="Only of this type, e.g. OrderFilled; may be repeated."),
@@ -34,9 +36,9 @@ def events(
     from byjy_ops.events import follow_events, list_events
 
     if follow:
-        run(context, lambda database: follow_events(database, after, types, as_json=as_json))
+        run(context, lambda database: follow_events(database, after or 0, types, as_json=as_json))
     else:
-        run(context, lambda database: list_events(database, after, types, limit, as_json=as_json))
+        run(context, lambda database: list_events(database, after or 0, types, limit, as_json=as_json))
 
 
 def history(

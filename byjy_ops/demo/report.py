@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -28,6 +31,9 @@ TELLING = (AnomalyKind.LATE_FILL, AnomalyKind.FACT_CONFLICTED, AnomalyKind.OVERF
 
 STORIES = 20
 """Orders among which the longest story is chosen."""
+
+WHOLE = ("event", "kind")
+"""Columns that a narrow terminal must not cut."""
 
 SHOWN = ("side", "type", "quantity", "price", "execution_id", "reason")
 
@@ -153,7 +159,7 @@ def _print_verdict(console: Console, ledger: Ledger, found: list[str]) -> None:
 
 
 def _print_where_next(console: Console, url: str, order_id: UUID | None) -> None:
-    byjy = f"byjy --database '{url}'"
+    byjy = f"{_program()} --database '{url}'"
     console.print("Look further:")
     commands = ["status", "orders --limit 5", "trades --limit 5", "positions", "anomalies --limit 5"]
     if order_id is not None:
@@ -162,8 +168,17 @@ def _print_where_next(console: Console, url: str, order_id: UUID | None) -> None
         console.print(Text(f"  {byjy} {command}"), soft_wrap=True)
 
 
+def _program() -> str:
+    """The command as it can be typed here; ``make demo`` has it in an environment that is not on the path."""
+    if sys.argv[0].endswith("byjy") and shutil.which("byjy") is None:
+        return shlex.quote(sys.argv[0])
+    return "byjy"
+
+
 def _table(title: str, *headers: str) -> Table:
     table = Table(title=title, title_justify="left", show_header=any(headers), box=box.SIMPLE_HEAD, pad_edge=False)
     for header in headers:
-        table.add_column(header.lstrip(">"), justify="right" if header.startswith(">") else "left")
+        table.add_column(
+            header.lstrip(">"), justify="right" if header.startswith(">") else "left", no_wrap=header in WHOLE
+        )
     return table

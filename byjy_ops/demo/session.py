@@ -55,7 +55,7 @@ def run_demo(
         LogNotEmpty: the database holds events; it was left as it is.
         InvalidDatabaseUrl, SchemaMismatch: see ``EventLog.open``.
     """
-    console = Console() if console is None else console
+    console = Console(markup=False, highlight=False) if console is None else console
     url = f"sqlite:///{Path(tempfile.mkdtemp(prefix='byjy-demo-')) / 'demo.db'}" if database is None else database
     try:
         return asyncio.run(_session(events, seed, url, console))

@@ -32,6 +32,9 @@ class MessageFile:
             InvalidInput: the file cannot be read, or its name does not say what it holds.
         """
         self.path = path
+        with _opened(path) as file:
+            if not file.read(1):
+                raise InvalidInput(path, None, None, "the file is empty")
         self.symbol, named = _named(path)
         if named is not None and on is not None and named != on:
             raise InvalidInput(path, None, None, f"the name says {named}, --date says {on}")
@@ -39,9 +42,6 @@ class MessageFile:
         if told is None:
             raise InvalidInput(path, None, None, f"no trading date in the name: give --date; {_EXPECTED}")
         self.date = told
-        with _opened(path) as file:
-            if not file.read(1):
-                raise InvalidInput(path, None, None, "the file is empty")
         self.bytes = path.stat().st_size
         self.bytes_read = 0
 
