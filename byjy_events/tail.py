@@ -16,19 +16,22 @@ from byjy_events.recorded import Recorded
 BUFFER_EVENTS = 20_000
 """Events that wait in memory for one subscriber before it is sent back to the database."""
 
+BYTES_OF_AN_EVENT = 4096
+"""Large payloads count as one event more for each so many bytes."""
+
 
 class Subscription:
     """One follower's end of the tail."""
 
     def __init__(self) -> None:
-        self._batches: deque[Sequence[Recorded]] = deque()
+        self._batches: deque[tuple[Sequence[Recorded], int]] = deque()
         self._size = 0
         self._wake = asyncio.Event()
 
-    def offer(self, batch: Sequence[Recorded]) -> None:
+    def offer(self, batch: Sequence[Recorded], size: int) -> None:
         """Take a batch, or drop everything when it is too much; the follower will notice the gap."""
-        self._batches.append(batch)
-        self._size += len(batch)
+        self._batches.append((batch, size))
+        self._size += size
         if self._size > BUFFER_EVENTS:
             self._batches.clear()
             self._size = 0
@@ -42,11 +45,11 @@ class Subscription:
         """What follows directly upon a position; None: not in memory, look into the database."""
         events: list[Recorded] = []
         while self._batches:
-            batch = self._batches[0]
+            batch, size = self._batches[0]
             if batch[0].position > after + 1:
                 break
             self._batches.popleft()
-            self._size -= len(batch)
+            self._size -= size
             fresh = [event for event in batch if event.position > after] if batch[0].position <= after else batch
             if fresh:
                 events.extend(fresh)
@@ -87,8 +90,9 @@ class Tail:
     def publish(self, batch: Sequence[Recorded]) -> None:
         """Hand over what this process committed."""
         self.head = max(self.head, batch[-1].position)
+        size = len(batch) + sum(len(recorded.payload) for recorded in batch) // BYTES_OF_AN_EVENT
         for subscription in self._subscriptions:
-            subscription.offer(batch)
+            subscription.offer(batch, size)
 
     def wake(self) -> None:
         """Have every follower look whether it still should."""

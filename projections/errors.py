@@ -46,7 +46,7 @@ class GroupOutdated(ByjyError):
         self.group = group
         self.found = found
         self.expected = expected
-        super().__init__(f"group {group}: rows are of version [{found}], this program has [{expected}]: rebuild it")
+        super().__init__(f"group {group}: rows are of version [{found}], this program has [{expected}]")
 
 
 class TablesUnusable(ByjyError):

@@ -255,7 +255,7 @@ async def test_nobody_is_refused_for_a_neighbour_that_is_refused_in_the_end(
 
         monkeypatch.setattr(PostgresBackend, "_append", interrupted)
         both = [Write(disputed, [placed()], NO_STREAM), Write(passed, [placed()], NO_STREAM)]
-        answers: list[Receipt | BaseException] = await asyncio.gather(
+        answers: tuple[Receipt | BaseException, ...] = await asyncio.gather(
             log.append_all(both),
             log.append(disputed, [placed()], expected=NO_STREAM),
             log.append(stale, [placed()], expected=NO_STREAM),

@@ -162,6 +162,8 @@ def test_a_line_that_is_no_message_is_refused_by_column(line: bytes, field: str 
         ("messages.csv", date(2012, 6, 21), "no ticker in the name"),
         ("XYZ_2012-06-21_1_2_message_1.txt", None, "no ticker in the name"),
         ("XYZ_2012-02-30_1_2_message_1.csv", None, "2012-02-30 in the name is no date"),
+        ("XYZ_1969-12-31_1_2_message_1.csv", None, "1969-12-31 is out of range"),
+        ("XYZ.csv", date(2262, 1, 1), "2262-01-01 is out of range"),
         ("XYZ_2012-06-21_1_2_orderbook_1.csv", None, "order book"),
         ("XYZ_2012-06-21_1_2_message_1.csv", date(2012, 6, 22), "--date says 2012-06-22"),
     ],

@@ -29,6 +29,7 @@ from byjy_events import (
 )
 from byjy_events.codec import encode
 from byjy_events.identifiers import derived_id
+from byjy_events.vocabulary.orders import OrderFact
 from byjy_events.vocabulary.venue import RAW_LIMIT
 from tests.sample_events import ID, PAIR, SAMPLES, facts, filled
 
@@ -203,6 +204,14 @@ def test_every_fact_agrees_with_itself_and_with_no_other_kind(fact: Fact) -> Non
     """For all kinds of facts."""
     assert fact.agrees_with(fact)
     assert not any(fact.agrees_with(other) for other in facts() if other is not fact)
+
+
+@pytest.mark.parametrize(
+    "fact", [fact for fact in facts() if isinstance(fact, OrderFact)], ids=lambda fact: type(fact).__name__
+)
+def test_a_fact_on_paper_is_another_fact(fact: OrderFact) -> None:
+    """A simulated venue may use the ids of the real one; its fills must not hide real ones."""
+    assert msgspec.structs.replace(fact, is_test=not fact.is_test).fact_id_bytes() != fact.fact_id_bytes()
 
 
 # --- messages that cannot be used -----------------------------------------------------------------

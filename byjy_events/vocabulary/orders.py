@@ -176,9 +176,13 @@ class OrderFact(Fact, frozen=True, kw_only=True):
     is_test: bool = False
 
     def identity(self) -> tuple[str, ...]:
-        """Venue, account, instrument, venue order id, discriminator."""
+        """Venue, account, instrument, venue order id, discriminator; and whether it was on paper.
+
+        A simulated venue numbers as it likes: its fact must never be taken for a retelling of a real one.
+        """
         order = ("venue", self.exchange_order_id) if self.exchange_order_id else ("client", self.client_order_id or "")
-        return (self.pair.exchange, self.account, self.pair.symbol, *order, self._discriminator())
+        paper = ("paper",) if self.is_test else ()
+        return (self.pair.exchange, self.account, self.pair.symbol, *order, self._discriminator(), *paper)
 
     def _discriminator(self) -> str:
         raise NotImplementedError

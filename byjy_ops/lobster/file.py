@@ -15,6 +15,8 @@ from byjy_ops.errors import InvalidInput
 
 _NAME = re.compile(r"(?P<symbol>[A-Z][A-Z0-9.\-]{0,15})(_(?P<date>\d{4}-\d{2}-\d{2}))?(_.*)?\.csv(\.gz)?", re.ASCII)
 _GZIP_MAGIC = b"\x1f\x8b"
+_YEARS = range(1970, 2262)
+"""Whose instants are nanoseconds since 1970 in 64 bits."""
 _EXPECTED = "expected a name like AAPL_2012-06-21_34200000_57600000_message_10.csv"
 
 
@@ -41,6 +43,8 @@ class MessageFile:
         told = named or on
         if told is None:
             raise InvalidInput(path, None, None, f"no trading date in the name: give --date; {_EXPECTED}")
+        if told.year not in _YEARS:
+            raise InvalidInput(path, None, None, f"the trading date {told} is out of range")
         self.date = told
         self.bytes = path.stat().st_size
         self.bytes_read = 0
