@@ -12,12 +12,10 @@ from collections import deque
 from collections.abc import Sequence
 
 from byjy_events.recorded import Recorded
+from byjy_events.writer import BYTES_OF_AN_EVENT
 
 BUFFER_EVENTS = 20_000
-"""Events that wait in memory for one subscriber before it is sent back to the database."""
-
-BYTES_OF_AN_EVENT = 4096
-"""Large payloads count as one event more for each so many bytes."""
+"""Events that wait in memory for one subscriber before it is sent back to the database; large ones count as several."""
 
 
 class Subscription:

@@ -7,9 +7,22 @@ import itertools
 import random
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
-from byjy_events import EventLog, OrderFilled, OrderPlaced, PairListed, new_order_id, order_stream, pair_stream
+from byjy_events import (
+    EventLog,
+    OrderFilled,
+    OrderPlaced,
+    PairListed,
+    VenueMessageUnusable,
+    new_order_id,
+    order_stream,
+    pair_stream,
+    usable_or_kept,
+)
+from byjy_events.tail import Tail
+from byjy_events.testing import recorded as as_recorded
 from tests.sample_events import PAIR, filled, placed
 
 
@@ -79,6 +92,19 @@ async def test_a_follower_that_falls_behind_reads_what_it_missed(
         await burst(log, 10, size=4)
         await asyncio.sleep(chance.choice((0, 0.002)))
     assert await slow == list(range(1, 1201))
+
+
+def test_large_events_fill_the_buffer_of_a_follower_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a follower that does not keep up costs bounded memory, whatever a venue sends."""
+    monkeypatch.setattr("byjy_events.tail.BUFFER_EVENTS", 100)
+    tail = Tail()
+    subscription = tail.subscribe()
+    tail.publish([as_recorded(placed())])
+    assert subscription.take(0) == [as_recorded(placed())]
+    message = usable_or_kept("binance", "main", b"\xff" * 500_000, msgspec.json.decode)
+    assert isinstance(message, VenueMessageUnusable)
+    tail.publish([as_recorded(message, position=2)])
+    assert (subscription.take(1), tail.head) == (None, 2)
 
 
 async def test_a_follower_in_another_process_hears_of_every_event(database: str) -> None:
