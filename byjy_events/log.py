@@ -13,6 +13,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from byjy_events import collector
 from byjy_events.answer import handed_over, receipt_of
 from byjy_events.backend import Backend, Committed, NotStored
 from byjy_events.contradiction import contradiction
@@ -328,7 +329,8 @@ class EventLog:
         rows = await self.backend.fetch(query, size)
         if query.unfiltered and not query.backward and rows:
             refuse_gap(max(query.after, 0), rows)
-        return [recorded_from(row) for row in rows]
+        with collector.paused():
+            return [recorded_from(row) for row in rows]
 
     # --- after a commit -------------------------------------------------------------------------------
 

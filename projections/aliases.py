@@ -18,7 +18,8 @@ from projections.projection import Evolved, Key, Projection, on
 from projections.rows import OrderAliasRow
 from projections.tables import AliasKind, AnomalyKind, order_aliases
 
-_EXCHANGE, _CLIENT = AliasKind.EXCHANGE, AliasKind.CLIENT
+# Plain text in keys: it equals the enum's members, and hashing one of those is a call in Python, many times an event.
+_EXCHANGE, _CLIENT = str(AliasKind.EXCHANGE), str(AliasKind.CLIENT)
 
 
 class OrderAliases(Projection[OrderAliasRow]):
@@ -55,7 +56,7 @@ class OrderAliases(Projection[OrderAliasRow]):
                 exchange=exchange,
                 account=account,
                 trading_pair_id=pair,
-                kind=kind,
+                kind=AliasKind(kind),
                 external_id=external_id,
                 order_id=order_id,
                 claimed_at=recorded.position,
@@ -66,7 +67,7 @@ class OrderAliases(Projection[OrderAliasRow]):
         return Evolved(row, (anomaly(AnomalyKind.ALIAS_CONFLICT, recorded, message, pair),))
 
 
-def _claims(event: Any) -> list[tuple[AliasKind, str]]:
+def _claims(event: Any) -> list[tuple[str, str]]:
     """The kind and value of each id that an event claims for its order."""
     kind = type(event)
     if kind is events.OrderAmended:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from itertools import chain
@@ -13,6 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite.aiosqlite import dialect as sqlite_dialect
 
+from byjy_events import collector
 from byjy_events.backend import NotStorable, NotStored
 from byjy_events.columns import Flag, Money, Uuid
 from byjy_events.numbers import spelled
@@ -37,8 +38,9 @@ T = TypeVar("T")
 PARAMETERS = 9_000
 """Parameters of one statement; SQLite takes 32,766."""
 
-SLAB_ROWS = 50
-"""Rows that one statement stores: half the price of a statement for each."""
+SLAB_ROWS = (256, 32)
+"""Rows that one statement stores, largest first. A slab costs half of what a statement for each row does; and the
+driver has to get the interpreter lock back after each statement, for which a busy event loop lets it wait."""
 
 _DIALECT = sqlite_dialect()
 
@@ -74,12 +76,16 @@ class SqliteStore:
         return rows
 
     async def advance(self, step: Step) -> bool:
+        # Made here, not in the lane: its thread would have to wait for the interpreter lock with appends behind it.
+        with collector.paused():
+            statements = [one for changes in step.changes for one in _statements(changes)]
+
         def write(connection: sqlite3.Connection) -> bool:
             moved = connection.execute(ADVANCE_GROUP, advancing(step.before, step.position, step.passed_over))
             if moved.rowcount != 1:
                 return False
-            for changes in step.changes:
-                _write(connection, changes)
+            for statement, parameters in statements:
+                connection.execute(statement, parameters)
             return True
 
         return await self._transact(write)
@@ -111,25 +117,26 @@ def _unusable(error: BaseException | None) -> TablesUnusable | None:
     return TablesUnusable(str(error)) if mistaken else None
 
 
-def _write(connection: sqlite3.Connection, changes: Changes) -> None:
+def _statements(changes: Changes) -> Iterator[tuple[str, Sequence[Any]]]:
+    """What stores the changes of one projection: statements and their parameters."""
     shape = _shape(changes.projection)
     with fitting():
         present = [shape.values(row) for row in changes.rows.values() if row is not None]
         gone = [shape.key_values(key) for key, row in changes.rows.items() if row is None]
-    whole = len(present) - len(present) % shape.slab_rows
-    for start in range(0, whole, shape.slab_rows):
-        connection.execute(shape.upsert_slab, list(chain.from_iterable(present[start : start + shape.slab_rows])))
-    connection.executemany(shape.upsert, present[whole:])
-    if gone:
-        connection.executemany(shape.delete, gone)
+    start = 0
+    for rows, upsert in shape.upserts:
+        while start + rows <= len(present):
+            yield upsert, list(chain.from_iterable(present[start : start + rows]))
+            start += rows
+    for key in gone:
+        yield shape.delete, key
 
 
 class Shape(msgspec.Struct):
     """One projection's table as the driver sees it: statements, and the way of values in and out."""
 
-    upsert: str
-    upsert_slab: str
-    slab_rows: int
+    upserts: list[tuple[int, str]]
+    """Statements for so many rows at once, largest first; the last one is for a single row."""
     delete: str
     key_width: int
     select: Callable[[int], str]
@@ -180,12 +187,12 @@ def _shape(projection: Projection[Any]) -> Shape:
         wanted = f"WITH wanted ({key}) AS (VALUES {', '.join([one_key] * count)})"
         return f"{wanted} SELECT {all_of_table} FROM wanted CROSS JOIN {table.name} USING ({key})"  # noqa: S608
 
-    slab_rows = max(1, min(SLAB_ROWS, PARAMETERS // len(columns)))
-    insert = f"INSERT INTO {table.name} ({listed}) VALUES"
+    def upsert(rows: int) -> str:
+        values = ", ".join([f"({marks})"] * rows)
+        return f"INSERT INTO {table.name} ({listed}) VALUES {values} ON CONFLICT ({key}) {conflict}"  # noqa: S608
+
     return Shape(
-        f"{insert} ({marks}) ON CONFLICT ({key}) {conflict}",
-        f"{insert} {', '.join([f'({marks})'] * slab_rows)} ON CONFLICT ({key}) {conflict}",
-        slab_rows,
+        [(rows, upsert(rows)) for rows in (*SLAB_ROWS, 1) if rows * len(columns) <= PARAMETERS],
         f"DELETE FROM {table.name} WHERE ({key}) = {one_key}",  # noqa: S608
         len(keys),
         select,
