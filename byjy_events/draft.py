@@ -21,7 +21,9 @@ EVENTS_LIMIT = 10_000
 _INT64 = 2**63
 
 
-def drafted(writes: Sequence[Write], actor: str, correlation_id: UUID | None, causation_id: UUID | None) -> list[Part]:
+def drafted(
+    writes: Sequence[Write], actor: str, correlation_id: UUID | None, causation_id: UUID | None
+) -> Sequence[Part]:
     """The parts of one append.
 
     Raises:
@@ -30,17 +32,19 @@ def drafted(writes: Sequence[Write], actor: str, correlation_id: UUID | None, ca
         InvalidEvent: an event does not say what its type promises.
     """
     _check_call(writes, actor)
-    correlation = _uuid_bytes("correlation_id", correlation_id)
-    causation = _uuid_bytes("causation_id", causation_id)
+    correlation = None if correlation_id is None else _uuid_bytes("correlation_id", correlation_id)
+    causation = None if causation_id is None else _uuid_bytes("causation_id", causation_id)
     now = time.time_ns()
+    if len(writes) == 1 == len(writes[0].events):
+        (write,) = writes
+        stream = _stream_key(write)
+        return (Part(stream, write.expected, (draft(write.events[0], stream, actor, correlation, causation, now),)),)
     parts = []
     for write in writes:
-        _check_write(write)
-        stream = (write.stream.category, write.stream.id.bytes)
+        stream = _stream_key(write)
         drafts = [draft(event, stream, actor, correlation, causation, now) for event in write.events]
         parts.append(Part(stream, write.expected, drafts))
-    if len(parts) > 1 or len(parts[0].drafts) > 1:
-        _refuse_reuse([draft for part in parts for draft in part.drafts])
+    _refuse_reuse([draft for part in parts for draft in part.drafts])
     return parts
 
 
@@ -48,15 +52,17 @@ def draft(
     item: Event | Entry, stream: StreamKey, actor: str, correlation: bytes | None, causation: bytes | None, now: int
 ) -> Draft:
     """One event, ready to be placed."""
-    entry = item if type(item) is Entry else Entry(item)  # type: ignore[arg-type]
-    event = entry.event
-    if not isinstance(event, Event):
-        raise InvalidAppend("events", f"expected events, got {type(event).__name__}")
+    if isinstance(item, Event):
+        event, given_id, occurred_at, received_at = item, None, None, now
+    elif type(item) is Entry and isinstance(item.event, Event):
+        event, given_id = item.event, item.event_id
+        occurred_at = None if item.occurred_at is None else _instant("occurred_at", item.occurred_at)
+        received_at = now if item.received_at is None else _instant("received_at", item.received_at)
+    else:
+        odd = item.event if type(item) is Entry else item
+        raise InvalidAppend("events", f"expected events, got {type(odd).__name__}")
     payload, seen = encode(event)
-    event_id, fresh = _identified(entry)
-    occurred_at = _instant("occurred_at", entry.occurred_at)
-    received_at = now if entry.received_at is None else _instant("received_at", entry.received_at)
-    assert received_at is not None
+    event_id, fresh = _identified(event, given_id)
     name, version = type(event).__name__, type(event).schema_version
     content = content_hash(
         event_id, stream[0], stream[1], name, version, payload, occurred_at, received_at, actor, correlation, causation
@@ -66,14 +72,12 @@ def draft(
     )
 
 
-def _identified(entry: Entry) -> tuple[bytes, bool]:
+def _identified(event: Event, given: UUID | None) -> tuple[bytes, bool]:
     """The event id, and whether it was made just now."""
-    if entry.event_id is not None:
-        given = _uuid_bytes("event_id", entry.event_id)
-        assert given is not None
-        return given, False
-    if isinstance(entry.event, Fact):
-        return entry.event.fact_id_bytes(), False
+    if given is not None:
+        return _uuid_bytes("event_id", given), False
+    if isinstance(event, Fact):
+        return event.fact_id_bytes(), False
     return new_event_id_bytes(), True
 
 
@@ -101,7 +105,7 @@ def _check_call(writes: Sequence[Write], actor: str) -> None:
         raise InvalidAppend("stream", "the same stream is named twice")
 
 
-def _check_write(write: Write) -> None:
+def _stream_key(write: Write) -> StreamKey:
     if not isinstance(write.stream, Stream):
         raise InvalidAppend("stream", f"expected a Stream, got {write.stream!r}")
     category, stream_id = write.stream
@@ -112,17 +116,16 @@ def _check_write(write: Write) -> None:
     expected = write.expected
     if expected is not ANY and (type(expected) is not int or expected < 0):
         raise InvalidAppend("expected", f"expected ANY, NO_STREAM or a version, got {expected!r}")
+    return category, stream_id.bytes
 
 
-def _uuid_bytes(argument: str, value: UUID | None) -> bytes | None:
-    if value is None:
-        return None
+def _uuid_bytes(argument: str, value: UUID) -> bytes:
     if not isinstance(value, UUID):
         raise InvalidAppend(argument, f"expected a UUID, got {value!r}")
     return value.bytes
 
 
-def _instant(argument: str, value: int | None) -> int | None:
-    if value is not None and (type(value) is not int or not -_INT64 <= value < _INT64):
+def _instant(argument: str, value: int) -> int:
+    if type(value) is not int or not -_INT64 <= value < _INT64:
         raise InvalidAppend(argument, f"expected nanoseconds since 1970 as an int of 64 bits, got {value!r}")
     return value

@@ -189,7 +189,7 @@ class EventLog:
                 for facts, and for intents with an ``event_id`` of their own.
         """
         return self.append_all(
-            [Write(stream, events, expected)], actor=actor, correlation_id=correlation_id, causation_id=causation_id
+            (Write(stream, events, expected),), actor=actor, correlation_id=correlation_id, causation_id=causation_id
         )
 
     async def append_all(

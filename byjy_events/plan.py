@@ -137,7 +137,8 @@ def plan(appends: Sequence[Sequence[Part]], versions: Mapping[StreamKey, int], k
             continue
         final = _stage(parts, current, staged, placed, known)
         alone = len(final) == 1 and places is None
-        verdicts.append(Verdict(None, final, () if alone else _contradicted(parts, final)))
+        # A tuple of one costs the garbage collector nothing, and it is the usual case.
+        verdicts.append(Verdict(None, tuple(final)) if alone else Verdict(None, final, _contradicted(parts, final)))
     return Plan(verdicts, placed, current, relied_on)
 
 

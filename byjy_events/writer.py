@@ -49,18 +49,12 @@ Answer = tuple[Verdict, Committed, asyncio.Task[Receipt] | None]
 """What became of an append; the task is there when it contradicts stored facts, and ends with the receipt."""
 
 
-class _Waiting:
-    __slots__ = ("append", "future", "size")
+class _Waiting(msgspec.Struct, gc=False):
+    """An append, and who waits for it. Of what waits by the thousand, little may burden the garbage collector."""
 
-    def __init__(self, append: Append) -> None:
-        self.append = append
-        events, payload_bytes = 0, 0
-        for part in append:
-            for draft in part.drafts:
-                events += 1
-                payload_bytes += len(draft.payload)
-        self.size = events + payload_bytes // BYTES_OF_AN_EVENT
-        self.future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    append: Append
+    future: asyncio.Future[Answer]
+    size: int
 
 
 class Writer:
@@ -118,7 +112,7 @@ class Writer:
             LogClosed, LogUnavailable: nothing was stored.
             OutcomeUnknown: it is open whether it was.
         """
-        waiting = _Waiting(append)
+        waiting = _Waiting(append, asyncio.get_running_loop().create_future(), _size(append))
         if self._queued_events >= QUEUE_EVENTS or self._room:
             return self._append_later(waiting)
         self._queued_events += waiting.size
@@ -257,6 +251,16 @@ def _repeatable(draft: Draft) -> Draft:
 
 def _ids(appends: Sequence[Append]) -> list[UUID]:
     return [UUID(bytes=draft.event_id) for append in appends for part in append for draft in part.drafts]
+
+
+def _size(append: Append) -> int:
+    """In events; large ones count as several."""
+    events, payload_bytes = 0, 0
+    for part in append:
+        for draft in part.drafts:
+            events += 1
+            payload_bytes += len(draft.payload)
+    return events + payload_bytes // BYTES_OF_AN_EVENT
 
 
 def _leave_open(batch: list[_Waiting], cause: str) -> None:

@@ -1,8 +1,10 @@
 """The read side: tables that follow the log, exactly once, and can be folded again from nothing but the log."""
 
+from projections.catching_up import catch_up
 from projections.checkpoints import GroupState, GroupStatus, group_statuses
 from projections.errors import GroupOutdated, ProjectionStopped, TablesUnusable, WaitTimeout
 from projections.projection import Evolved, Group, Key, Projection, on
+from projections.projector import Projector
 from projections.queries import Queries
 from projections.rows import (
     AnomalyRow,
@@ -15,7 +17,6 @@ from projections.rows import (
     TradeRow,
     TradingPairRow,
 )
-from projections.runner import Projector, catch_up
 from projections.tables import AliasKind, AnomalyKind
 from projections.trading import TRADING
 

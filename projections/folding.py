@@ -17,28 +17,23 @@ from byjy_events.errors import UpgradeRequired
 from byjy_events.event import EVENT_TYPES, UnknownEvent
 from byjy_events.recorded import Recorded
 from projections.projection import Evolved, Group, Key, Projection
+from projections.seen import Seen
 
 ROWS_KEPT = 100_000
 """Rows that stay in memory between chunks."""
 
 
 class Changes(msgspec.Struct):
-    """What became of the rows of one projection: the new row by key, None where there is none any more."""
-
-    projection: Projection[Any]
-    rows: dict[Key, Any]
-
-
-class Folded(msgspec.Struct):
-    """A folded chunk.
+    """What became of the rows of one projection.
 
     Attributes:
-        changes: parents first; only projections with changes.
-        passed_over: events of types that this program does not know.
+        rows: rows that are new or different, each key once.
+        gone: keys whose row is no more.
     """
 
-    changes: list[Changes]
-    passed_over: int
+    projection: Projection[Any]
+    rows: list[Any]
+    gone: list[Key]
 
 
 class FoldFailed(Exception):
@@ -55,27 +50,69 @@ class FoldFailed(Exception):
         super().__init__(f"position {recorded.position}: {cause}")
 
 
+class _Cell(msgspec.Struct, gc=False):
+    """A key and its row. Events are handed their cells, so that a key is hashed once for each of them."""
+
+    key: Key
+    row: Any = None
+    changed: bool = False
+
+
+class _Table(msgspec.Struct):
+    """The rows of one projection in memory, and those that the chunk being folded changed."""
+
+    projection: Projection[Any]
+    cells: dict[Key, _Cell]
+    changed: list[_Cell]
+    added: dict[Key, Any]
+    """Of an append-only projection: rows by key, the first one counts."""
+
+    def changes(self) -> Changes:
+        rows = [cell.row for cell in self.changed if cell.row is not None]
+        gone = [cell.key for cell in self.changed if cell.row is None]
+        changes = Changes(self.projection, rows or list(self.added.values()), gone)
+        for cell in self.changed:
+            cell.changed = False
+        self.changed, self.added = [], {}
+        return changes
+
+
 _Work = list[Any]
-"""Event, projection and keys, again and again: flat, since a tuple for each would be one more object."""
+"""Event, table, handler and cell, again and again: flat, since a tuple for each would be one more object."""
 
 
 class Fold:
     """The rows of a group in memory. They are right as long as nobody else writes them; else :meth:`forget`."""
 
     def __init__(self, group: Group) -> None:
-        self._group = group
         self._known_versions = {event_type.__name__: event_type.schema_version for event_type in group.handles}
-        self._rows: dict[str, dict[Key, Any]] = {one.name: {} for one in group.projections}
+        self._tables = {one: _Table(one, {}, [], {}) for one in group.projections}
+        self._owners = {kind: self._tables[one] for kind, one in group.by_row_type.items() if one.append_only}
+        self._concerned: dict[Any, tuple[tuple[_Table, Any, Any], ...]] = {
+            event_type: tuple((self._tables[one], one.keys, one.handler(event_type)) for one in projections)
+            for event_type, projections in group.by_event.items()
+        }
+        self._seen: Seen | None = None
 
     @property
     def full(self) -> bool:
-        """Whether so many rows are in memory that it is time to :meth:`forget` them."""
-        return sum(map(len, self._rows.values())) > ROWS_KEPT
+        """Whether so many rows are in memory that it is time to :meth:`drop` them."""
+        return sum(len(table.cells) for table in self._tables.values()) > ROWS_KEPT
 
-    def forget(self) -> None:
-        """Drop every row: they may be out of date."""
-        for rows in self._rows.values():
-            rows.clear()
+    def drop(self) -> None:
+        """Drop every row. Each has to be stored already."""
+        for table in self._tables.values():
+            table.cells.clear()
+            table.changed, table.added = [], {}
+
+    def forget(self, *, empty: bool = False) -> None:
+        """Drop every row and all belief in them.
+
+        Args:
+            empty: there are no rows anywhere: what is not met from now on need not be looked for.
+        """
+        self.drop()
+        self._seen = Seen() if empty else None
 
     def plan(self, events: Sequence[Recorded]) -> tuple[_Work, dict[Projection[Any], list[Key]], int]:
         """Which projections fold which events, which rows have to be brought in, and what is passed over.
@@ -84,35 +121,29 @@ class Fold:
             FoldFailed: an event needs a newer program, or ``keys`` raised.
         """
         work: _Work = []
-        wanted: dict[Projection[Any], dict[Key, None]] = {}
+        wanted: dict[Projection[Any], list[Key]] = {}
         passed_over = 0
-        by_event, all_rows = self._group.by_event, self._rows
         with collector.paused():
             for recorded in events:
-                concerned = by_event.get(type(recorded.event))  # type: ignore[arg-type]
+                concerned = self._concerned.get(type(recorded.event))
                 if concerned is None:
                     passed_over += self._unknown(recorded)
                     continue
-                for projection in concerned:
+                for table, keys_of, handler in concerned:
                     try:
-                        keys = projection.keys(recorded)
+                        keys = keys_of(recorded)
+                        for key in keys:
+                            cell = table.cells.get(key) or self._new_cell(table, key, wanted)
+                            work += (recorded, table, handler, cell)
                     except Exception as error:
                         raise FoldFailed(recorded, error) from error
-                    if not keys:
-                        continue
-                    work += (recorded, projection, keys)
-                    if not projection.append_only:
-                        rows = all_rows[projection.name]
-                        for key in keys:
-                            if key not in rows:
-                                wanted.setdefault(projection, {})[key] = None
-        return work, {projection: list(keys) for projection, keys in wanted.items()}, passed_over
+        return work, wanted, passed_over
 
-    def bring(self, projection: Projection[Any], keys: Sequence[Key], rows: Mapping[Key, Any]) -> None:
-        """The rows that were asked for; a key without one has none."""
-        kept = self._rows[projection.name]
-        for key in keys:
-            kept[key] = rows.get(key)
+    def bring(self, projection: Projection[Any], rows: Mapping[Key, Any]) -> None:
+        """The rows that were found among those asked for."""
+        cells = self._tables[projection].cells
+        for key, row in rows.items():
+            cells[key].row = row
 
     def run(self, work: _Work) -> list[Changes]:
         """Fold. On failure the rows in memory are useless: :meth:`forget` them.
@@ -120,37 +151,45 @@ class Fold:
         Raises:
             FoldFailed: a projection raised.
         """
-        changed: dict[str, dict[Key, Any]] = {one.name: {} for one in self._group.projections}
         steps = iter(work)
         with collector.paused():
-            for recorded, projection, keys in zip(steps, steps, steps, strict=True):
-                rows = self._rows[projection.name]
-                touched = changed[projection.name]
-                for key in keys:
-                    row = rows.get(key)
-                    try:
-                        after = projection.evolve(row, recorded, key)
-                        if type(after) is Evolved:
-                            self._add(after, changed)
-                            after = after.row
-                        if after is row:
-                            continue
-                        if after is not None and type(after) is not projection.row_type:
-                            raise TypeError(f"{projection.name} made a {type(after).__name__} of a row")
-                    except Exception as error:
-                        raise FoldFailed(recorded, error) from error
-                    if projection.append_only:
-                        touched.setdefault(key, after)
-                    else:
-                        touched[key] = rows[key] = after
-        return [Changes(one, changed[one.name]) for one in self._group.projections if changed[one.name]]
+            for recorded, table, handler, cell in zip(steps, steps, steps, steps, strict=True):
+                row = cell.row
+                try:
+                    after = handler(row, recorded.event, recorded, cell.key)
+                    if type(after) is Evolved:
+                        self._add(after)
+                        after = after.row
+                    if after is row:
+                        continue
+                    projection = table.projection
+                    if after is not None and type(after) is not projection.row_type:
+                        raise TypeError(f"{projection.name} made a {type(after).__name__} of a row")
+                except Exception as error:
+                    raise FoldFailed(recorded, error) from error
+                if projection.append_only:
+                    table.added.setdefault(cell.key, after)
+                    continue
+                cell.row = after
+                if not cell.changed:
+                    cell.changed = True
+                    table.changed.append(cell)
+        return [table.changes() for table in self._tables.values() if table.changed or table.added]
 
-    def _add(self, evolved: Evolved[Any], changed: dict[str, dict[Key, Any]]) -> None:
+    def _new_cell(self, table: _Table, key: Key, wanted: dict[Projection[Any], list[Key]]) -> _Cell:
+        cell = _Cell(key)
+        if not table.projection.append_only:
+            table.cells[key] = cell
+            if self._seen is None or self._seen.before((table.projection.name, key)):
+                wanted.setdefault(table.projection, []).append(key)
+        return cell
+
+    def _add(self, evolved: Evolved[Any]) -> None:
         for row in evolved.also:
-            owner = self._group.by_row_type.get(type(row))
-            if owner is None or not owner.append_only:
-                raise TypeError(f"{type(row).__name__} is not a row of an append-only projection of {self._group.name}")
-            changed[owner.name].setdefault(owner.key_of(row), row)
+            owner = self._owners.get(type(row))
+            if owner is None:
+                raise TypeError(f"{type(row).__name__} is not a row of an append-only projection of the group")
+            owner.added.setdefault(owner.projection.key_of(row), row)
 
     def _unknown(self, recorded: Recorded) -> bool:
         """Whether the event is of a type that this program does not know; a newer version of a handled one stops."""

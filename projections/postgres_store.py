@@ -104,12 +104,10 @@ def _translated() -> Iterator[None]:
 
 async def _write(connection: Any, changes: Changes) -> None:
     shape = _shape(changes.projection)
-    present = [row for row in changes.rows.values() if row is not None]
-    gone = [key for key, row in changes.rows.items() if row is None]
-    if present:
-        await connection.execute(shape.upsert, *zip(*map(msgspec.structs.astuple, present), strict=True))
-    if gone:
-        await connection.execute(shape.delete, *shape.key_columns(gone))
+    if changes.rows:
+        await connection.execute(shape.upsert, *zip(*map(msgspec.structs.astuple, changes.rows), strict=True))
+    if changes.gone:
+        await connection.execute(shape.delete, *shape.key_columns(changes.gone))
 
 
 class Shape(msgspec.Struct):

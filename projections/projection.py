@@ -123,6 +123,13 @@ class Projection(Generic[R]):
         answer: R | Evolved[R] | None = self._methods[type(event)](self, row, event, recorded, key)  # type: ignore[index]
         return answer
 
+    def handler(self, event_type: type[Event]) -> Callable[[R | None, Event, Recorded, Key], R | Evolved[R] | None]:
+        """``evolve`` for one type of event, which it is handed too: the marked method itself, where there is one."""
+        if type(self).evolve is Projection.evolve:
+            method: Callable[..., R | Evolved[R] | None] = self._methods[event_type].__get__(self)
+            return method
+        return lambda row, event, recorded, key: self.evolve(row, recorded, key)
+
     @property
     def key_columns(self) -> tuple[str, ...]:
         """The columns of the primary key, in the order of a key's values."""

@@ -121,8 +121,8 @@ def _statements(changes: Changes) -> Iterator[tuple[str, Sequence[Any]]]:
     """What stores the changes of one projection: statements and their parameters."""
     shape = _shape(changes.projection)
     with fitting():
-        present = [shape.values(row) for row in changes.rows.values() if row is not None]
-        gone = [shape.key_values(key) for key, row in changes.rows.items() if row is None]
+        present = list(map(shape.values, changes.rows))
+        gone = list(map(shape.key_values, changes.gone))
     start = 0
     for rows, upsert in shape.upserts:
         while start + rows <= len(present):

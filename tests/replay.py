@@ -19,13 +19,10 @@ Tables = dict[str, dict[Key, Struct]]
 def folded(events: Sequence[Recorded], group: Group = TRADING) -> Tables:
     """The rows that these events make, from nothing."""
     fold = Fold(group)
-    work, wanted, _ = fold.plan(events)
-    for projection, keys in wanted.items():
-        fold.bring(projection, keys, {})
+    work, _, _ = fold.plan(events)
     tables: Tables = {table.name: {} for table in group.tables}
     for changes in fold.run(work):
-        rows = {key: row for key, row in changes.rows.items() if row is not None}
-        tables[changes.projection.table.name] = rows
+        tables[changes.projection.table.name] = {changes.projection.key_of(row): row for row in changes.rows}
     return tables
 
 

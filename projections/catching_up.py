@@ -1,0 +1,53 @@
+"""Catching up: a group taken to the head of the log, once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from byjy_events.log import EventLog
+from projections import runner
+from projections.projection import Group
+from projections.runner import Runner, available
+
+
+async def catch_up(log: EventLog, group: Group, *, progress: Callable[[int, int], None] | None = None) -> int:
+    """Project everything that is in the log now, and return the position reached.
+
+    Args:
+        progress: called after each step with the position reached and the one aimed at.
+
+    Raises:
+        ProjectionStopped, GroupOutdated, TablesUnusable: see there.
+        LogUnavailable: the database failed; what was projected before stays.
+    """
+    own = Runner(log, group)
+    try:
+        with available():
+            return await _caught_up(log, own, progress)
+    finally:
+        await own.close()
+
+
+async def _caught_up(log: EventLog, own: Runner, progress: Callable[[int, int], None] | None) -> int:
+    head = await log.head()
+    reported = (await own.begin()).position
+
+    def report() -> None:
+        nonlocal reported
+        if progress is not None and own.checkpoint.position > reported:
+            reported = own.checkpoint.position
+            progress(reported, head)
+
+    while own.checkpoint.position < head:
+        alone = True
+        chunks = log.read_chunks(after=own.checkpoint.position, upto=head, size=runner.CHUNK_EVENTS)
+        async with contextlib.aclosing(chunks):
+            async for chunk in chunks:
+                if not (alone := await own.advance(chunk, ahead=True)):
+                    break
+                report()
+        if not (alone and await own.settle()):
+            await own.begin()
+        report()
+    return own.checkpoint.position

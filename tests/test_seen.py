@@ -1,0 +1,23 @@
+"""The filter in front of the database forgets no key, whatever it mistakes for one."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from projections.seen import BITS, Seen
+
+
+def test_a_key_is_known_from_the_second_time_on() -> None:
+    """Each of many keys, of several kinds, is new once and known ever after."""
+    seen = Seen()
+    keys: list[object] = [uuid4() for _ in range(500)] + [("a", number) for number in range(500)]
+    strange = [key for key in keys if seen.before(key)]
+    assert len(strange) < 10
+    assert all(seen.before(key) for key in keys)
+
+
+def test_two_keys_with_one_hash_are_one_to_it() -> None:
+    """Then the database is asked in vain, and nothing worse."""
+    seen = Seen()
+    assert not seen.before(7)
+    assert seen.before(7 + BITS)
