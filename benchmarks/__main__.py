@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import appending, importing, lag, postgresql, projecting, reading
+from benchmarks import appending, importing, inline, lag, postgresql, projecting, reading
 from benchmarks.bench import Bench
 from benchmarks.figure import Figure
 from benchmarks.machine import machine
@@ -20,6 +20,7 @@ from benchmarks.report import print_table, write_json
 MEASUREMENTS: dict[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "append": appending.measure,
     "project": projecting.measure,
+    "inline": inline.measure,
     "lag": lag.measure,
     "read": reading.measure,
     "import": importing.measure,

@@ -34,6 +34,8 @@ def _stored(committed: Committed, draft: Draft, place: Placed | Known) -> Stored
 
 def handed_over(committed: Committed) -> list[Recorded]:
     """What a reader of the database would get, without reading it."""
+    if committed.events is not None:
+        return committed.events
     recorded_at = committed.recorded_at
     events = []
     for position, placed in enumerate(committed.placed, committed.first_position):

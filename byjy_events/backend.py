@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from byjy_events.errors import ByjyError
 from byjy_events.plan import Known, Part, Placed, Verdict
 from byjy_events.query import Query
+from byjy_events.recorded import Recorded
 
 
 class NotStored(ByjyError):
@@ -33,12 +34,14 @@ class Committed(msgspec.Struct):
         placed: the events that were stored, in order.
         first_position: the position of the first of them.
         recorded_at: the log's clock for all of them.
+        events: the same as their readers will see them, when somebody needed them so already.
     """
 
     verdicts: list[Verdict]
     placed: list[Placed]
     first_position: int
     recorded_at: int
+    events: list[Recorded] | None = None
 
 
 class Backend(Protocol):

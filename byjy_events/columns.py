@@ -13,6 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from byjy_events.identifiers import uuid_of
 from byjy_events.numbers import PRECISION, SCALE, canonical, spelled
 
 NAMING = {
@@ -39,7 +40,7 @@ class Uuid(sa.types.TypeDecorator[UUID]):
         return value if value is None or dialect.name == "postgresql" else value.bytes
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> UUID | None:
-        return value if value is None or isinstance(value, UUID) else UUID(bytes=value)
+        return value if value is None or isinstance(value, UUID) else uuid_of(value)
 
 
 class Money(sa.types.TypeDecorator[Decimal]):

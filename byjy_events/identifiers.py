@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 import uuid_utils
+from asyncpg.pgproto.pgproto import UUID as DriverUuid
 from uuid_utils import compat
 
 # Fixed for ever: every derived id in every log hangs on it.
@@ -19,6 +20,13 @@ NAMESPACE = UUID("6c1f0c3e-6f1b-5d0e-9a53-62796a790001")
 
 _VERSION_AND_VARIANT_MASK = ~((0xF << 76) | (0x3 << 62))
 _VERSION_5_RFC_VARIANT = (5 << 76) | (2 << 62)
+
+
+def uuid_of(raw: bytes) -> UUID:
+    """The UUID of 16 bytes. It is a ``uuid.UUID`` to everybody, and equal to one; but it is made and hashed in C, which
+    the standard library's is not, and a fold makes and hashes some for every event.
+    """
+    return DriverUuid(raw)
 
 
 def new_order_id() -> UUID:
@@ -45,7 +53,7 @@ def derived_id_bytes(*parts: str) -> bytes:
 
 def derived_id(*parts: str) -> UUID:
     """The UUIDv5 of some parts: the same parts, the same id, on every machine and for ever."""
-    return UUID(bytes=derived_id_bytes(*parts))
+    return uuid_of(derived_id_bytes(*parts))
 
 
 def pair_id(exchange: str, symbol: str) -> UUID:

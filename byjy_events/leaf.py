@@ -42,8 +42,7 @@ def content_hash(
                 _UUID_LENGTH, event_id,
                 _framed_text(category),
                 _UUID_LENGTH, stream_id,
-                _framed_text(type_name),
-                _framed_number(_NUMBER_BYTES, schema_version),
+                _framed_type(type_name, schema_version),
                 _length(len(payload)), payload,
                 _NONE if occurred_at is None else _framed_number(_NUMBER_BYTES, occurred_at),
                 _framed_number(_NUMBER_BYTES, received_at),
@@ -58,6 +57,11 @@ def content_hash(
 def leaf_hash(content: bytes, position: int, stream_version: int, recorded_at: int) -> bytes:
     """RFC 6962's leaf hash of an event at its place."""
     return sha256(b"\x00" + content + _place(position, stream_version, recorded_at)).digest()
+
+
+@lru_cache(maxsize=1024)
+def _framed_type(name: str, schema_version: int) -> bytes:
+    return _framed_text(name) + _framed_number(_NUMBER_BYTES, schema_version)
 
 
 @lru_cache(maxsize=1024)

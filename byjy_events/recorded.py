@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from functools import lru_cache
 from uuid import UUID
 
 import msgspec
 
 from byjy_events.event import Event, UnknownEvent
+from byjy_events.identifiers import uuid_of
 from byjy_events.stream import ANY, Expected, Stream
 
 
@@ -67,7 +67,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     @property
     def event_id(self) -> UUID:
         """The event's id, given, derived or fresh."""
-        return UUID(bytes=self.event_id_bytes)
+        return uuid_of(self.event_id_bytes)
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
@@ -123,7 +123,7 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     @property
     def event_id(self) -> UUID:
         """Unique over the whole log."""
-        return UUID(bytes=self.event_id_bytes)
+        return uuid_of(self.event_id_bytes)
 
     @property
     def stream(self) -> Stream:
@@ -138,20 +138,14 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     @property
     def correlation_id(self) -> UUID | None:
         """What this event is part of, e.g. a signal."""
-        return None if self.correlation_id_bytes is None else UUID(bytes=self.correlation_id_bytes)
+        return None if self.correlation_id_bytes is None else uuid_of(self.correlation_id_bytes)
 
     @property
     def causation_id(self) -> UUID | None:
         """The event that caused this one."""
-        return None if self.causation_id_bytes is None else UUID(bytes=self.causation_id_bytes)
+        return None if self.causation_id_bytes is None else uuid_of(self.causation_id_bytes)
 
     @property
     def effective_at(self) -> int:
         """The best clock for when it happened: the venue's, or the engine's where the venue told none."""
         return self.received_at if self.occurred_at is None else self.occurred_at
-
-
-@lru_cache(maxsize=65_536)
-def uuid_of(raw: bytes) -> UUID:
-    """A UUID object of its bytes. Making one costs more than decoding a payload, and streams repeat."""
-    return UUID(bytes=raw)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 from uuid import UUID
 
 import typer
@@ -19,8 +19,27 @@ LIMIT = 100
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _RELATIVE = re.compile(r"([0-9]+(?:\.[0-9]{1,9})?)([smhdw])", re.ASCII)
-_FRACTION = re.compile(r"(.*:[0-9]{2})\.([0-9]{1,9})(.*)", re.ASCII)
+_FRACTION = re.compile(r"(.*:[0-9]{2})[.,]([0-9]{1,9})(.*)", re.ASCII)
 _INT64 = 2**63
+
+
+class ClockName(StrEnum):
+    """Clocks, as they are called on the command line."""
+
+    RECORDED = "recorded"
+    VENUE = "venue"
+
+
+class Moment(NamedTuple):
+    """A moment of the past, by the one or the other.
+
+    Attributes:
+        position: in the log.
+        nanoseconds: UTC, of an instant.
+    """
+
+    position: int | None = None
+    nanoseconds: int | None = None
 
 
 def instant(text: str, *, now: int | None = None) -> int:
@@ -34,7 +53,30 @@ def instant(text: str, *, now: int | None = None) -> int:
     text = text.strip()
     if match := _RELATIVE.fullmatch(text):
         return (time.time_ns() if now is None else now) - _nanoseconds(match[1]) * _UNITS[match[2]]
-    value = int(text) if re.fullmatch(r"-?[0-9]{9,19}", text, re.ASCII) else _iso(text)
+    if re.fullmatch(r"-?[0-9]{9,19}", text, re.ASCII):
+        return _stored(int(text), text)
+    examples = "2012-06-21, 2012-06-21T13:30:00Z, 1340285400000000000 or 2h"
+    moment, fraction = _iso(text, examples)
+    return _stored(_since_epoch(moment if moment.tzinfo else moment.replace(tzinfo=UTC), fraction), text)
+
+
+def moment(text: str) -> Moment:
+    """A position in the log, of digits alone, or an instant of the past: ISO 8601 with its offset from UTC.
+
+    Raises:
+        typer.BadParameter: it is neither, or says no offset: whose clock was looked at is not ours to guess.
+    """
+    text = text.strip()
+    if re.fullmatch(r"[0-9]+", text, re.ASCII):
+        return Moment(position=position(text))
+    found, fraction = _iso(text, "a position such as 1200, or an instant such as 2012-06-21T10:00:00Z")
+    if found.tzinfo is None:
+        plain = f"{found:%Y-%m-%dT%H:%M:%S}" + (f".{fraction:09}".rstrip("0") if fraction else "")
+        raise typer.BadParameter(f"{text!r} says no time zone; write {plain}Z, or an offset, as in {plain}+02:00")
+    return Moment(nanoseconds=_stored(_since_epoch(found, fraction), text))
+
+
+def _stored(value: int, text: str) -> int:
     if not -_INT64 <= value < _INT64:
         raise typer.BadParameter(f"{text!r} is out of range")
     return value
@@ -45,17 +87,20 @@ def _nanoseconds(seconds: str) -> int:
     return int(whole) * 10**9 + int(fraction.ljust(9, "0"))
 
 
-def _iso(text: str) -> int:
+def _iso(text: str, examples: str) -> tuple[datetime, int]:
+    """To the second, and the nanoseconds beyond."""
     fraction = 0
+    if re.search(r"[.,][0-9]{10}", text, re.ASCII):
+        raise typer.BadParameter(f"{text!r} is finer than a nanosecond")
     if match := _FRACTION.fullmatch(text):  # datetime would cut it to microseconds
         text, fraction = match[1] + match[3], int(match[2].ljust(9, "0"))
     try:
-        moment = datetime.fromisoformat(text)
+        return datetime.fromisoformat(text), fraction
     except ValueError:
-        examples = "2012-06-21, 2012-06-21T13:30:00Z, 1340285400000000000 or 2h"
         raise typer.BadParameter(f"{text!r} is no instant; try {examples}") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
+
+
+def _since_epoch(moment: datetime, fraction: int) -> int:
     since_epoch = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (since_epoch.days * 86_400 + since_epoch.seconds) * 10**9 + fraction
 
@@ -127,5 +172,13 @@ Since = Annotated[
 ]
 Limit = Annotated[int, typer.Option("--limit", min=0, help="At most so many; 0: all.")]
 OrderOption = Annotated[
-    UUID | None, typer.Option("--order", metavar="ORDER_ID", parser=uuid, help="Only of this order.")
+    UUID | None, typer.Option("--order", metavar="ORDER_ID", parser=uuid, help="Only this order, or what is of it.")
+]
+Statuses = Annotated[
+    list[str] | None, typer.Option("--status", metavar="STATUS", help="Only in this status; may be repeated.")
+]
+Kinds = Annotated[list[str] | None, typer.Option("--kind", metavar="KIND", help="Only of this kind; may be repeated.")]
+OpenOnly = Annotated[bool, typer.Option("--open", help="Only orders that may still trade.")]
+GroupName = Annotated[
+    str | None, typer.Argument(metavar="[GROUP]", help="Only this group of projections; else all installed.")
 ]

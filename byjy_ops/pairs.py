@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from byjy_ops.errors import InvalidArgument
 from byjy_ops.listing import Cells
+from byjy_ops.reading import Fetch
 from projections.tables import trading_pairs
 
 CANDIDATES = 10
@@ -27,20 +27,24 @@ class PairName(NamedTuple):
 
 
 class Pairs:
-    """The trading pairs of a database."""
+    """The trading pairs of a database; none, for tables that are not ours."""
 
     def __init__(self, names: dict[UUID, PairName]) -> None:
         self._names = names
 
+    def called(self, text: str) -> dict[UUID, PairName]:
+        """The pairs that ``SYMBOL`` or ``EXCHANGE:SYMBOL`` may mean."""
+        # A symbol may hold a colon itself, as BTC/USDT:USDT does; the full name comes first.
+        found = {pair: name for pair, name in self._names.items() if text == str(name)}
+        return found or {pair: name for pair, name in self._names.items() if text == name.symbol}
+
     def resolve(self, text: str) -> UUID:
-        """The pair that ``SYMBOL`` or ``EXCHANGE:SYMBOL`` means.
+        """The pair that is meant.
 
         Raises:
             InvalidArgument: no pair is called so, or several are.
         """
-        # A symbol may hold a colon itself, as BTC/USDT:USDT does; the full name comes first.
-        found = {pair: name for pair, name in self._names.items() if text == str(name)}
-        found = found or {pair: name for pair, name in self._names.items() if text == name.symbol}
+        found = self.called(text)
         if len(found) > 1:
             names = sorted(map(str, found.values()))
             more = f" and {len(names) - CANDIDATES} more" if len(names) > CANDIDATES else ""
@@ -52,15 +56,18 @@ class Pairs:
     def named(self, row: Any) -> Cells:
         """A row of any table as a mapping, with exchange and symbol where it refers to a pair."""
         cells = dict(row._mapping)
-        if "trading_pair_id" in cells:
+        if self._names and "trading_pair_id" in cells:
             name = self._names.get(cells["trading_pair_id"])
             cells.setdefault("exchange", None if name is None else name.exchange)
             cells["symbol"] = None if name is None else name.symbol
         return cells
 
 
-async def known_pairs(connection: AsyncConnection) -> Pairs:
+NO_PAIRS = Pairs({})
+
+
+async def known_pairs(fetch: Fetch) -> Pairs:
     """All pairs; there are few thousand at most."""
     c = trading_pairs.c
-    rows = await connection.execute(sa.select(c.id, c.exchange, c.symbol))
+    rows = await fetch(sa.select(c.id, c.exchange, c.symbol))
     return Pairs({row.id: PairName(row.exchange, row.symbol) for row in rows})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,6 +15,9 @@ from byjy_events.errors import NotAByjyDatabase
 from byjy_events.migrating import current_revision, ensure_schema
 from byjy_events.schema import SCHEMA_REVISION
 from byjy_ops.errors import NoLog
+
+Fetch = Callable[[sa.Select[Any]], Awaitable[Sequence[sa.Row[Any]]]]
+"""Answers a query, from the tables as they are or as they were. Between two calls no snapshot is held."""
 
 
 @asynccontextmanager
@@ -47,6 +51,19 @@ async def existing_tables(database: str) -> AsyncIterator[AsyncEngine]:
             raise NoLog(display(engine.url), "is empty")
         await ensure_schema(engine)
         yield engine
+
+
+@asynccontextmanager
+async def live_rows(database: str) -> AsyncIterator[Fetch]:
+    """Queries of the tables as they are. Raises as :func:`existing_tables`."""
+    async with existing_tables(database) as engine, engine.connect() as connection:
+
+        async def fetch(statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+            rows: Sequence[sa.Row[Any]] = (await connection.execute(statement)).all()
+            await connection.rollback()  # ends the snapshot
+            return rows
+
+        yield fetch
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sqlite3
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,17 +17,16 @@ from byjy_events.schema import SCHEMA_REVISION, events
 from byjy_ops.listing import emit, text, utc, write_json
 from byjy_ops.reading import existing_database, own_revision
 from byjy_ops.session import NO, YES
-from projections import TRADING, Group
+from projections import Group
 from projections.checkpoints import GroupState, projection_checkpoints
+from projections.registry import found_groups
 
 SAFE_SQLITE = (3, 51, 3)
 """The first version without the WAL-reset bug, https://sqlite.org/wal.html#walresetbug."""
 
-GROUPS: tuple[Group, ...] = (TRADING,)
-"""The groups that ``byjy`` knows; others are shown too, once they have a checkpoint."""
-
 NEVER_RUN = "NEVER_RUN"
-REBUILD = "the rows were made by another version of the projections: rebuild them"
+OUTDATED = "the rows were made by another version of the projections: byjy rebuild {group}"
+REBUILDING = "its rows are being rebuilt; if nobody is at it any more, to finish it: byjy rebuild {group}"
 
 
 class GroupReport(Struct):
@@ -54,7 +54,12 @@ class GroupReport(Struct):
 
 
 class Report(Struct):
-    """The whole database."""
+    """The whole database.
+
+    Attributes:
+        groups: those that are installed, and others that have a checkpoint.
+        problems: what is wrong with installed groups that cannot be used.
+    """
 
     database: str
     schema_revision: str | None
@@ -62,12 +67,14 @@ class Report(Struct):
     head: int | None = None
     head_recorded_at: int | None = None
     groups: list[GroupReport] = []
+    problems: list[str] = []
     warnings: list[str] = []
 
     @property
     def well(self) -> bool:
         """Whether nothing needs attention."""
-        return self.schema_revision == self.expected_revision and not any(group.problem for group in self.groups)
+        wrong = self.problems or any(group.problem for group in self.groups)
+        return self.schema_revision == self.expected_revision and not wrong
 
 
 async def status(database: str, *, as_json: bool) -> int:
@@ -94,19 +101,21 @@ async def reported(engine: AsyncEngine) -> Report:
             f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug that {fixed} fixed: byjy's own processes take turns"
             " and are safe from it, but let no other program write to this file"
         )
+    installed = found_groups()
+    report.problems = [str(error) for error in installed.errors]
     if report.schema_revision == SCHEMA_REVISION:
         async with engine.connect() as connection:
-            await _look(connection, report)
+            await _look(connection, report, installed.groups)
     return report
 
 
-async def _look(connection: AsyncConnection, report: Report) -> None:
+async def _look(connection: AsyncConnection, report: Report, installed: Sequence[Group]) -> None:
     c = events.c
     last = (await connection.execute(sa.select(c.position, c.recorded_at).order_by(c.position.desc()).limit(1))).first()
     report.head, report.head_recorded_at = (last.position, last.recorded_at) if last else (0, None)
     rows = await connection.execute(sa.select(projection_checkpoints).order_by(projection_checkpoints.c.group_name))
     found = {row.group_name: row._mapping for row in rows}
-    known = {group.name: group.version for group in GROUPS}
+    known = {group.name: group for group in installed}
     for name in sorted(found.keys() | known.keys()):
         position = found[name]["position"] if name in found else 0
         waiting = await connection.scalar(sa.select(c.recorded_at).where(c.position == position + 1))
@@ -114,9 +123,10 @@ async def _look(connection: AsyncConnection, report: Report) -> None:
         report.groups.append(_group(name, found.get(name), known.get(name), report.head - position, lag))
 
 
-def _group(name: str, row: Any, version: str | None, lag_events: int, lag_seconds: float) -> GroupReport:
+def _group(name: str, row: Any, installed: Group | None, lag_events: int, lag_seconds: float) -> GroupReport:
     if row is None:
-        return GroupReport(name, NEVER_RUN, 0, lag_events, lag_seconds, 0, version or "")
+        version = "" if installed is None else installed.version
+        return GroupReport(name, NEVER_RUN, 0, lag_events, lag_seconds, 0, version)
     report = GroupReport(
         name,
         str(row["status"]),
@@ -133,8 +143,10 @@ def _group(name: str, row: Any, version: str | None, lag_events: int, lag_second
     )
     if report.status == GroupState.STOPPED:
         report.problem = f"stopped at position {report.error_position} ({report.error_event_type}): {report.error}"
-    elif version is not None and version != report.version:
-        report.problem = REBUILD
+    elif report.status == GroupState.REBUILDING:
+        report.problem = REBUILDING.format(group=shlex.quote(name))
+    elif installed is not None and not installed.accepts(report.version):
+        report.problem = OUTDATED.format(group=shlex.quote(name))
     return report
 
 
@@ -150,6 +162,7 @@ def _sentences(report: Report) -> str:
             lines.append(("", f"{group.passed_over} events of unknown type passed over"))
         if group.problem:
             lines.append(("problem", text(group.problem)))
+    lines += [("problem", text(problem)) for problem in report.problems]
     lines += [("warning", warning) for warning in report.warnings]
     return "".join(f"{label:<9} {line}\n" for label, line in lines)
 

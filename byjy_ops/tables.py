@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from byjy_events import OrderStatus, PairStatus
+from byjy_events.columns import Money
 from byjy_ops.arguments import choices
+from byjy_ops.errors import InvalidArgument
 from byjy_ops.listing import Cells, Column, Listing, tell
 from byjy_ops.pairs import Pairs, known_pairs
-from byjy_ops.reading import existing_tables
+from byjy_ops.reading import Fetch, live_rows
 from projections import AnomalyKind
 from projections.tables import OPEN, anomalies, orders, positions, trades, trading_pairs
 
@@ -33,6 +34,12 @@ class Filters(NamedTuple):
     order: UUID | None = None
     since: int | None = None
 
+    @property
+    def given(self) -> dict[str, str]:
+        """Those that ask for something, and the option of each."""
+        asked = {name for name, value in self._asdict().items() if value not in (None, False, [])}
+        return {name: "--open" if name == "open_only" else f"--{name}" for name in self._fields if name in asked}
+
 
 class Table(NamedTuple):
     """A table and how it is listed.
@@ -40,15 +47,17 @@ class Table(NamedTuple):
     Attributes:
         order: columns that are unique together; an index serves them.
         newest_first: from the end of that order backwards.
-        since: the instant that ``--since`` goes by.
+        since: the instant that ``--since`` goes by; None: it takes none.
         shown: the columns of the listing for people, the most important first.
+        filters: fields of :class:`Filters` that it takes.
     """
 
     table: sa.Table
     order: tuple[str, ...]
     newest_first: bool
-    since: str
+    since: str | None
     shown: tuple[Column, ...]
+    filters: frozenset[str] = frozenset()
     statuses: type[StrEnum] | None = None
 
 
@@ -75,6 +84,7 @@ ORDERS = Table(
         Column("external"),
         Column("is_test", "test"),
     ),
+    frozenset({"pair", "status", "open_only", "account", "order", "since"}),
     OrderStatus,
 )
 TRADES = Table(
@@ -97,6 +107,7 @@ TRADES = Table(
         Column("exchange"),
         Column("is_test", "test"),
     ),
+    frozenset({"pair", "order", "account", "since"}),
 )
 POSITIONS = Table(
     positions,
@@ -114,6 +125,7 @@ POSITIONS = Table(
         Column("updated_at", "updated (UTC)", instant=True),
         Column("fills", "fills since flat", right=True),
     ),
+    frozenset({"pair", "account", "since"}),
 )
 ANOMALIES = Table(
     anomalies,
@@ -128,6 +140,7 @@ ANOMALIES = Table(
         Column("order_id"),
         Column("recorded_at", "recorded (UTC)", instant=True),
     ),
+    frozenset({"kind", "pair", "order", "since"}),
 )
 PAIRS = Table(
     trading_pairs,
@@ -147,8 +160,19 @@ PAIRS = Table(
         Column("external"),
         Column("id"),
     ),
+    frozenset({"pair", "status", "since"}),
     PairStatus,
 )
+
+
+LISTED = {"orders": ORDERS, "trades": TRADES, "positions": POSITIONS, "anomalies": ANOMALIES, "pairs": PAIRS}
+"""By the names that they have on the command line."""
+
+
+def plain_listing(table: sa.Table) -> Table:
+    """Any table at all, by its primary key, with every column and without filters."""
+    shown = tuple(Column(column.name, right=isinstance(column.type, Money)) for column in table.columns)
+    return Table(table, tuple(column.name for column in table.primary_key.columns), False, None, shown)
 
 
 async def listed(database: str, table: Table, filters: Filters, limit: int, *, as_json: bool) -> None:
@@ -157,19 +181,24 @@ async def listed(database: str, table: Table, filters: Filters, limit: int, *, a
     Raises:
         InvalidArgument: a pair, a status or a kind that there is not.
     """
+    async with live_rows(database) as fetch:
+        pairs = await known_pairs(fetch)
+        await write_rows(fetch, pairs, table, filtered(table, filters, pairs), limit, as_json=as_json)
+
+
+async def write_rows(
+    fetch: Fetch, pairs: Pairs, table: Table, statement: sa.Select[Any], limit: int, *, as_json: bool
+) -> None:
+    """Write rows of a table, however they are come by, at most ``limit``; 0: all."""
     listing = Listing(table.shown, as_json=as_json)
     held: list[Cells] = []  # the widths of a table's columns need all of its rows
     shown = 0
-    async with existing_tables(database) as engine, engine.connect() as connection:
-        pairs = await known_pairs(connection)
-        statement = sa.select(table.table).where(*_conditions(table, filters, pairs))
-        async for rows in _chunks(connection, table, statement, limit + 1 if limit else None):
-            wanted = [pairs.named(row) for row in (rows[: limit - shown] if limit else rows)]
-            shown += len(rows)
-            held += wanted
-            if as_json:
-                listing.write(held)
-                held = []
+    async for rows in _chunks(fetch, table, statement, limit + 1 if limit else None):
+        held += [pairs.named(row) for row in (rows[: limit - shown] if limit else rows)]
+        shown += len(rows)
+        if as_json:
+            listing.write(held)
+            held = []
     listing.write(held)
     if limit and shown > limit:
         tell(f"{limit} shown, there are more: --limit N, or 0 for all")
@@ -177,28 +206,54 @@ async def listed(database: str, table: Table, filters: Filters, limit: int, *, a
         tell("nothing found")
 
 
-def _conditions(table: Table, filters: Filters, pairs: Pairs) -> list[sa.ColumnElement[bool]]:
+def refuse_unfit(name: str, table: Table, filters: Filters) -> None:
+    """
+    Raises:
+        InvalidArgument: the table takes no such filter, or there is no such status or kind.
+    """
+    for field, option in filters.given.items():
+        if field not in table.filters:
+            raise InvalidArgument(option, f"{name} has nothing that could be filtered so")
+    _chosen(table, filters)
+
+
+def filtered(table: Table, filters: Filters, pairs: Pairs) -> sa.Select[Any]:
+    """The rows that a command line asks for.
+
+    Raises:
+        InvalidArgument: a pair, a status or a kind that there is not.
+    """
+    return sa.select(table.table).where(*_conditions(table, filters, pairs))
+
+
+def _chosen(table: Table, filters: Filters) -> list[sa.ColumnElement[bool]]:
     c = table.table.c
     conditions: list[sa.ColumnElement[bool]] = []
-    if filters.pair is not None:
-        conditions.append((c.id if table is PAIRS else c.trading_pair_id) == pairs.resolve(filters.pair))
     if filters.status and table.statuses is not None:
         conditions.append(c.status.in_(choices(table.statuses, "--status", filters.status)))
     if filters.kind:
         conditions.append(c.kind.in_(choices(AnomalyKind, "--kind", filters.kind)))
+    return conditions
+
+
+def _conditions(table: Table, filters: Filters, pairs: Pairs) -> list[sa.ColumnElement[bool]]:
+    c = table.table.c
+    conditions = _chosen(table, filters)
+    if filters.pair is not None:
+        conditions.append((c.id if table is PAIRS else c.trading_pair_id) == pairs.resolve(filters.pair))
     if filters.open_only:
         conditions.append(sa.literal_column(OPEN, sa.Boolean))
     if filters.account is not None:
         conditions.append(c.account == filters.account)
     if filters.order is not None:
-        conditions.append(c.order_id == filters.order)
-    if filters.since is not None:
+        conditions.append((c.id if table is ORDERS else c.order_id) == filters.order)
+    if filters.since is not None and table.since is not None:
         conditions.append(c[table.since] >= filters.since)
     return conditions
 
 
 async def _chunks(
-    connection: AsyncConnection, table: Table, statement: sa.Select[Any], limit: int | None
+    fetch: Fetch, table: Table, statement: sa.Select[Any], limit: int | None
 ) -> AsyncIterator[Sequence[sa.Row[Any]]]:
     """The rows of a statement in the order of the table, each chunk a statement of its own."""
     columns = [table.table.c[name] for name in table.order]
@@ -206,8 +261,7 @@ async def _chunks(
     key = sa.tuple_(*columns)
     size = CHUNK if limit is None else min(limit, CHUNK)
     while size > 0:
-        rows = (await connection.execute(ordered.limit(size))).all()
-        await connection.rollback()  # ends the snapshot
+        rows = await fetch(ordered.limit(size))
         if rows:
             yield rows
         if len(rows) < size:

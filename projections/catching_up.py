@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from byjy_events.log import EventLog
 from projections import runner
+from projections.beginning import begun
 from projections.projection import Group
 from projections.runner import Runner, available
 
@@ -18,7 +19,7 @@ async def catch_up(log: EventLog, group: Group, *, progress: Callable[[int, int]
         progress: called after each step with the position reached and the one aimed at.
 
     Raises:
-        ProjectionStopped, GroupOutdated, TablesUnusable: see there.
+        ProjectionStopped, GroupOutdated, TablesUnusable: see there. A rebuild under way is waited for.
         LogUnavailable: the database failed; what was projected before stays.
     """
     own = Runner(log, group)
@@ -31,7 +32,7 @@ async def catch_up(log: EventLog, group: Group, *, progress: Callable[[int, int]
 
 async def _caught_up(log: EventLog, own: Runner, progress: Callable[[int, int], None] | None) -> int:
     head = await log.head()
-    reported = (await own.begin()).position
+    reported = (await begun(log, own)).position
 
     def report() -> None:
         nonlocal reported
@@ -48,6 +49,6 @@ async def _caught_up(log: EventLog, own: Runner, progress: Callable[[int, int], 
                     break
                 report()
         if not (alone and await own.settle()):
-            await own.begin()
+            await begun(log, own)
         report()
     return own.checkpoint.position

@@ -44,12 +44,17 @@ projection_checkpoints = sa.Table(
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """What a step forward compares and sets: whoever finds it changed has lost the race and starts over."""
+    """What a step forward compares and sets: whoever finds it changed has lost the race and starts over.
+
+    Attributes:
+        status: as it was read; nobody compares it, since whoever begins to rebuild raises the generation.
+    """
 
     group: str
     position: int
     generation: int
     version: str
+    status: str = GroupState.RUNNING.value
 
 
 class GroupStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +93,7 @@ BEGIN_GROUP = (
     "INSERT INTO projection_checkpoints (group_name, position, generation, version, status, passed_over, updated_at)"
     " VALUES (?, 0, 0, ?, 'RUNNING', 0, ?) ON CONFLICT (group_name) DO NOTHING"
 )
-READ_GROUP = "SELECT group_name, position, generation, version FROM projection_checkpoints WHERE group_name = ?"
+READ_GROUP = "SELECT group_name, position, generation, version, status FROM projection_checkpoints WHERE group_name = ?"
 ADVANCE_GROUP = (
     "UPDATE projection_checkpoints SET position = ?, passed_over = passed_over + ?, status = 'RUNNING',"
     " error_position = NULL, error_event_type = NULL, error = NULL, stopped_at = NULL, updated_at = ?"

@@ -5,11 +5,19 @@
     ByjyError
     ├── ProjectionStopped      a group stopped at an event that it could not fold
     ├── GroupOutdated          the rows were made by another version of the group's projections
+    ├── GroupRebuilding        a process is mending the rows, or died while it did
+    ├── RebuildRunning         another process rebuilds
+    ├── ReplayFailed           an event could not be folded again; nothing was changed
     ├── TablesUnusable         a table of the group is not there, or other than the program thinks
+    ├── UnknownGroup           no installed group is called so                 (lists those that are)
+    ├── BrokenEntryPoint       a package announces a group that cannot be had  (names package and entry point)
+    ├── GroupsCollide          two groups want one name or one table           (names both)
     └── WaitTimeout            the position was not projected in time
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from byjy_events.errors import ByjyError
 
@@ -49,6 +57,47 @@ class GroupOutdated(ByjyError):
         super().__init__(f"group {group}: rows are of version [{found}], this program has [{expected}]")
 
 
+class GroupRebuilding(ByjyError):
+    """The rows of a group are being mended, so they are of no one position. Projectors wait for the end of it.
+
+    Attributes:
+        group: the group's name.
+    """
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        super().__init__(f"group {group}: its rows are being rebuilt")
+
+
+class RebuildRunning(ByjyError):
+    """Another process rebuilds in this database; one does at a time. Nothing was changed.
+
+    Attributes:
+        group: the group that was to be rebuilt.
+    """
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        super().__init__(f"group {group}: another process is rebuilding in this database")
+
+
+class ReplayFailed(ByjyError):
+    """An event could not be folded again. The tables are as they were.
+
+    Attributes:
+        group: the group's name.
+        position, event_type: the event.
+        error: what was raised, type and message.
+    """
+
+    def __init__(self, group: str, position: int, event_type: str, error: str) -> None:
+        self.group = group
+        self.position = position
+        self.event_type = event_type
+        self.error = error
+        super().__init__(f"group {group}: replay failed at position {position} ({event_type}): {error}")
+
+
 class TablesUnusable(ByjyError):
     """A table of the group is not there, is other than the program thinks, or may not be written. Nothing was.
 
@@ -59,6 +108,55 @@ class TablesUnusable(ByjyError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"tables of the read side cannot be used: {reason}")
+
+
+class UnknownGroup(ByjyError):
+    """No installed group is called so.
+
+    Attributes:
+        group: the name that was asked for.
+        known: the names of the groups that are installed.
+        unusable: what is wrong with those that are installed and cannot be used; it may be one of them.
+    """
+
+    def __init__(self, group: str, known: Sequence[str], unusable: Sequence[ByjyError] = ()) -> None:
+        self.group = group
+        self.known = tuple(known)
+        self.unusable = tuple(unusable)
+        besides = "".join(f"; {error}" for error in unusable)
+        super().__init__(f"there is no group {group!r}; installed are {', '.join(known)}{besides}")
+
+
+class BrokenEntryPoint(ByjyError):
+    """An installed package announces groups that cannot be loaded.
+
+    Attributes:
+        entry_point: the entry point as the package declares it, e.g. ``volume = daily_volume:GROUP``.
+        package: the package, as it is installed.
+        reason: what went wrong.
+    """
+
+    def __init__(self, entry_point: str, package: str, reason: str) -> None:
+        self.entry_point = entry_point
+        self.package = package
+        self.reason = reason
+        super().__init__(f"package {package}, entry point [{entry_point}]: {reason}")
+
+
+class GroupsCollide(ByjyError):
+    """Two installed groups want the same name or the same table; neither can be used, unless one is our own.
+
+    Attributes:
+        what: ``name`` or ``table``.
+        value: the name that both want.
+        groups: who they are, e.g. ``group volume of package daily-volume``.
+    """
+
+    def __init__(self, what: str, value: str, groups: tuple[str, str]) -> None:
+        self.what = what
+        self.value = value
+        self.groups = groups
+        super().__init__(f"{what} {value} belongs to {groups[0]} and to {groups[1]}")
 
 
 class WaitTimeout(ByjyError, TimeoutError):

@@ -1,8 +1,9 @@
 """Folding a chunk of events over the rows of a group, in memory and without awaiting.
 
 The rows that a chunk needs are named first (:meth:`Fold.plan`), brought in by the caller (:meth:`Fold.bring`), and then
-every event is folded by every projection concerned, in order of position (:meth:`Fold.run`). What changed comes out as
-one :class:`Changes` per projection, parents first. Live projection, rebuild and the past all pass here.
+every event is folded by every projection concerned, in order of position (:meth:`Fold.run`). What changed since it was
+taken last comes out as one :class:`Changes` per projection, parents first (:meth:`Fold.take`). Live projection, rebuild
+and the past all pass here.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class _Table(msgspec.Struct):
     added: dict[Key, Any]
     """Of an append-only projection: rows by key, the first one counts."""
 
-    def changes(self) -> Changes:
+    def take(self) -> Changes:
         rows = [cell.row for cell in self.changed if cell.row is not None]
         gone = [cell.key for cell in self.changed if cell.row is None]
         changes = Changes(self.projection, rows or list(self.added.values()), gone)
@@ -98,6 +99,11 @@ class Fold:
     def full(self) -> bool:
         """Whether so many rows are in memory that it is time to :meth:`drop` them."""
         return sum(len(table.cells) for table in self._tables.values()) > ROWS_KEPT
+
+    @property
+    def changed(self) -> int:
+        """Rows that changed since they were taken last."""
+        return sum(len(table.changed) + len(table.added) for table in self._tables.values())
 
     def drop(self) -> None:
         """Drop every row. Each has to be stored already."""
@@ -146,6 +152,19 @@ class Fold:
             cells[key].row = row
 
     def run(self, work: _Work) -> list[Changes]:
+        """Fold, and take what changed. On failure the rows in memory are useless: :meth:`forget` them.
+
+        Raises:
+            FoldFailed: a projection raised.
+        """
+        self.go(work)
+        return self.take()
+
+    def take(self) -> list[Changes]:
+        """What changed since it was taken last. Rows that changed several times are there once."""
+        return [table.take() for table in self._tables.values() if table.changed or table.added]
+
+    def go(self, work: _Work) -> None:
         """Fold. On failure the rows in memory are useless: :meth:`forget` them.
 
         Raises:
@@ -174,7 +193,6 @@ class Fold:
                 if not cell.changed:
                     cell.changed = True
                     table.changed.append(cell)
-        return [table.changes() for table in self._tables.values() if table.changed or table.added]
 
     def _new_cell(self, table: _Table, key: Key, wanted: dict[Projection[Any], list[Key]]) -> _Cell:
         cell = _Cell(key)

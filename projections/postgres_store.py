@@ -16,7 +16,8 @@ from sqlalchemy.dialects import postgresql
 from byjy_events.backend import NotStored
 from byjy_events.columns import Money
 from byjy_events.numbers import canonical
-from byjy_events.postgres.backend import KeptConnection, PostgresBackend, translated
+from byjy_events.postgres.backend import KeptConnection, PostgresBackend, chunk_of, translated
+from byjy_events.query import Query
 from projections.checkpoints import (
     ADVANCE_GROUP,
     BEGIN_GROUP,
@@ -56,28 +57,59 @@ class PostgresStore:
         return Checkpoint(*found)
 
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
-        shape = _shape(projection)
-        with fitting():
-            wanted = shape.key_columns(keys)
         async with _connected(self._reading) as connection:
-            found = await connection.fetch(shape.select, *wanted)
-        rows = map(shape.row, found)
-        return {projection.key_of(row): row for row in rows}
+            return await _loaded(connection, projection, keys)
 
     async def advance(self, step: Step) -> bool:
         async with _connected(self._stepping) as connection, connection.transaction():
-            parameters = advancing(step.before, step.position, step.passed_over)
-            moved = await connection.execute(_numbered(ADVANCE_GROUP), *parameters)
-            if moved != "UPDATE 1":
-                return False
-            for changes in step.changes:
-                await _write(connection, changes)
-            return True
+            return await _taken(connection, step)
 
     async def stop(self, before: Checkpoint, position: int, event_type: str, error: str) -> bool:
         async with _connected(self._stepping) as connection:
             stopped = await connection.execute(_numbered(STOP_GROUP), *stopping(before, position, event_type, error))
         return bool(stopped == "UPDATE 1")
+
+
+class PostgresTransaction:
+    """The rows and the checkpoints as a transaction sees them that somebody else began and ends.
+
+    See :class:`projections.inline.Transaction`.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def checkpoint(self, group: str, *, wait: bool) -> Checkpoint | None:
+        # Locked before the rows are read: whoever is in the midst of a step is waited for, nobody begins another.
+        locked = "FOR UPDATE" if wait else "FOR UPDATE SKIP LOCKED"
+        found = await self._connection.fetchrow(f"{_numbered(READ_GROUP)} {locked}", group)
+        return None if found is None else Checkpoint(*found)
+
+    async def events(self, query: Query, limit: int) -> list[Sequence[Any]]:
+        return await chunk_of(self._connection, query, limit)
+
+    async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
+        return await _loaded(self._connection, projection, keys)
+
+    async def advance(self, step: Step) -> bool:
+        return await _taken(self._connection, step)
+
+
+async def _loaded(connection: Any, projection: Projection[Any], keys: Sequence[Key]) -> dict[Key, Any]:
+    shape = shape_of(projection)
+    with fitting():
+        wanted = shape.key_columns(keys)
+    rows = map(shape.row, await connection.fetch(shape.select, *wanted))
+    return {projection.key_of(row): row for row in rows}
+
+
+async def _taken(connection: Any, step: Step) -> bool:
+    moved = await connection.execute(_numbered(ADVANCE_GROUP), *advancing(step.before, step.position, step.passed_over))
+    if moved != "UPDATE 1":
+        return False
+    for changes in step.changes:
+        await write_changes(connection, changes)
+    return True
 
 
 @contextlib.asynccontextmanager
@@ -102,8 +134,9 @@ def _translated() -> Iterator[None]:
         raise
 
 
-async def _write(connection: Any, changes: Changes) -> None:
-    shape = _shape(changes.projection)
+async def write_changes(connection: Any, changes: Changes) -> None:
+    """Store what became of the rows of one projection."""
+    shape = shape_of(changes.projection)
     if changes.rows:
         await connection.execute(shape.upsert, *zip(*map(msgspec.structs.astuple, changes.rows), strict=True))
     if changes.gone:
@@ -121,7 +154,8 @@ class Shape(msgspec.Struct):
 
 
 @cache
-def _shape(projection: Projection[Any]) -> Shape:
+def shape_of(projection: Projection[Any]) -> Shape:
+    """How a projection's rows go into its table and come out of it."""
     table = projection.table
     columns = [column.name for column in table.columns]
     keys = projection.key_columns

@@ -33,6 +33,7 @@ from msgspec import Struct
 
 from byjy_events.event import Event
 from byjy_events.recorded import Recorded
+from projections.fingerprint import FINGERPRINT_LENGTH, fingerprint
 from projections.rows import Row
 
 R = TypeVar("R", bound=Struct)
@@ -42,7 +43,9 @@ GROUP_NAME_LENGTH = 128
 """Characters that the name of a group may have."""
 
 GROUP_VERSION_LENGTH = 255
-"""Characters that the names and versions of a group's projections may have together."""
+"""Characters that the names and versions of a group's projections may have together, with their fingerprint."""
+
+_FOLD = " fold="
 
 Key = Any
 """The value of a primary key: a tuple in the order of the key's columns when there are several."""
@@ -152,7 +155,7 @@ class Group:
     Attributes:
         name: unique among the groups of a database.
         projections: in the order of their foreign keys, parents first.
-        version: of all of them together, e.g. ``orders=1 trades=2``; when it changes the group is rebuilt.
+        declared_version: the names and versions of all of them, e.g. ``orders=1 trades=2``.
         handles: the types of event that concern any of them.
         by_event: for each of these types the projections concerned, parents first.
         by_row_type: for each type of row the projection that owns it.
@@ -168,8 +171,9 @@ class Group:
             _refuse_incomplete(projection)
         self._refuse_doubles()
         self._refuse_children_before_parents()
-        self.version = " ".join(sorted(f"{one.name}={one.version}" for one in self.projections))
-        for what, value, limit in (("name", name, GROUP_NAME_LENGTH), ("version", self.version, GROUP_VERSION_LENGTH)):
+        self.declared_version = " ".join(sorted(f"{one.name}={one.version}" for one in self.projections))
+        longest = GROUP_VERSION_LENGTH - len(_FOLD) - FINGERPRINT_LENGTH
+        for what, value, limit in (("name", name, GROUP_NAME_LENGTH), ("version", self.declared_version, longest)):
             if len(value) > limit:
                 raise TypeError(f"{name}: a {what} of {len(value)} characters, more than {limit}: {value}")
         self.handles = frozenset(event_type for one in self.projections for event_type in one.handles)
@@ -178,6 +182,25 @@ class Group:
             for event_type in self.handles
         }
         self.by_row_type: dict[type[Struct], Projection[Any]] = {one.row_type: one for one in self.projections}
+
+    @cached_property
+    def version(self) -> str:
+        """The declared version and a fingerprint of the folds' source: ``orders=1 trades=2 fold=3f2a0c5b9d817e64``.
+
+        When it changes, the rows are of another version, and the group is rebuilt. See :meth:`accepts`.
+        """
+        found = fingerprint(type(one) for one in self.projections)
+        return f"{self.declared_version}{_FOLD}{found}" if found else self.declared_version
+
+    def accepts(self, version: str) -> bool:
+        """Whether rows of this version are as this program makes them.
+
+        A program without source, e.g. a frozen one, has no fingerprint: between it and any other the declared versions
+        decide, so there a changed fold has to have its ``version`` raised.
+        """
+        declared, _, found = version.partition(_FOLD)
+        own = self.version.partition(_FOLD)[2]
+        return declared == self.declared_version and (not found or not own or found == own)
 
     @property
     def tables(self) -> tuple[sa.Table, ...]:
@@ -205,7 +228,7 @@ class Group:
                     raise TypeError(f"{self.name}: {table.name} refers to {parent}, which has to come before it")
 
     def __repr__(self) -> str:
-        return f"<Group {self.name}: {self.version}>"
+        return f"<Group {self.name}: {self.declared_version}>"
 
 
 def _refuse_incomplete(projection: Projection[Any]) -> None:

@@ -7,7 +7,8 @@ A page has at most ``statements.PAGE_LIMIT`` rows; ValueError otherwise.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -20,6 +21,16 @@ from projections.statements import Statement
 from projections.tables import AliasKind, AnomalyKind
 
 R = TypeVar("R", bound=Row)
+
+
+class Scope(NamedTuple):
+    """What a question is about, so that whoever answers need not look at anything else. Neither: about everything."""
+
+    order: UUID | None = None
+    pair: UUID | None = None
+
+
+EVERYTHING = Scope()
 
 
 class Queries:
@@ -35,7 +46,7 @@ class Queries:
 
     async def order(self, order_id: UUID) -> OrderRow | None:
         """One order by its own id; None: there is no row."""
-        return await self._one(OrderRow, statements.order(order_id))
+        return await self._one(OrderRow, statements.order(order_id), Scope(order=order_id))
 
     async def order_by_exchange_id(self, exchange: str, account: str, symbol: str, external_id: str) -> OrderRow | None:
         """The order that a venue calls so, now or before it was renamed. Of several, the first to claim the id."""
@@ -49,7 +60,7 @@ class Queries:
         self, pair: UUID | None = None, account: str | None = None, after: OrderRow | None = None, limit: int = 100
     ) -> list[OrderRow]:
         """Orders that may still trade: by id within a pair or an account, else by account and id."""
-        return await self._all(OrderRow, statements.open_orders(pair, account, after, limit))
+        return await self._all(OrderRow, statements.open_orders(pair, account, after, limit), Scope(pair=pair))
 
     async def orders(
         self,
@@ -63,7 +74,7 @@ class Queries:
     ) -> list[OrderRow]:
         """Orders by ``created_at``, from ``since`` on and before ``until``."""
         statement = statements.orders_by_time(pair, status, since, until, after, limit, newest_first)
-        return await self._all(OrderRow, statement)
+        return await self._all(OrderRow, statement, Scope(pair=pair))
 
     async def trades(
         self,
@@ -86,11 +97,11 @@ class Queries:
             statement = statements.trades_of_order(order, after, limit)
         else:
             raise ValueError("the trades of one order come whole, in the order of the log")
-        return await self._all(TradeRow, statement)
+        return await self._all(TradeRow, statement, Scope(order, pair))
 
     async def position(self, pair: UUID, account: str, is_test: bool = False) -> PositionRow | None:
         """What an account holds of a pair; None: it never traded it."""
-        return await self._one(PositionRow, statements.position(pair, account, is_test))
+        return await self._one(PositionRow, statements.position(pair, account, is_test), Scope(pair=pair))
 
     async def positions(
         self,
@@ -101,11 +112,12 @@ class Queries:
         limit: int = 100,
     ) -> list[PositionRow]:
         """Positions, flat ones too; ``is_test`` None: paper and live."""
-        return await self._all(PositionRow, statements.positions_by_key(pair, account, is_test, after, limit))
+        statement = statements.positions_by_key(pair, account, is_test, after, limit)
+        return await self._all(PositionRow, statement, Scope(pair=pair))
 
     async def pair(self, pair: UUID) -> TradingPairRow | None:
         """One trading pair by its id; None: nobody ever named it."""
-        return await self._one(TradingPairRow, statements.pair(pair))
+        return await self._one(TradingPairRow, statements.pair(pair), Scope(pair=pair))
 
     async def pairs(
         self,
@@ -132,22 +144,22 @@ class Queries:
 
     async def order_fees(self, order: UUID) -> list[OrderFeeRow]:
         """What one order cost, a row for each asset."""
-        return await self._all(OrderFeeRow, statements.fees_of_order(order))
+        return await self._all(OrderFeeRow, statements.fees_of_order(order), Scope(order=order))
 
     async def _by_external_id(
         self, kind: AliasKind, exchange: str, account: str, symbol: str, external_id: str
     ) -> OrderRow | None:
         pair = pair_id(exchange, symbol)
-        found = await self._one(OrderRow, statements.order_by_alias(kind, exchange, account, pair, external_id))
-        if found is not None:
-            return found
-        return await self._one(OrderRow, statements.order_by_own_id_column(kind, account, pair, external_id))
+        claimed = statements.order_by_alias(kind, exchange, account, pair, external_id)
+        carried = statements.order_by_own_id_column(kind, account, pair, external_id)
+        found = await self._one(OrderRow, claimed, Scope(pair=pair))
+        return found if found is not None else await self._one(OrderRow, carried, Scope(pair=pair))
 
-    async def _one(self, row_type: type[R], statement: Statement) -> R | None:
-        rows = await self._all(row_type, statement)
+    async def _one(self, row_type: type[R], statement: Statement, scope: Scope) -> R | None:
+        rows = await self._all(row_type, statement, scope)
         return rows[0] if rows else None
 
-    async def _all(self, row_type: type[R], statement: Statement) -> list[R]:
+    async def _all(self, row_type: type[R], statement: Statement, scope: Scope = EVERYTHING) -> list[R]:
         if isinstance(self._database, AsyncConnection):
             return await _read(self._database, row_type, statement)
         async with self._database.connect() as connection:
@@ -155,6 +167,10 @@ class Queries:
 
 
 async def _read(connection: AsyncConnection, row_type: type[R], statement: Statement) -> list[R]:
+    return rows_of(row_type, (await connection.execute(statement)).all())
+
+
+def rows_of(row_type: type[R], found: Iterable[Sequence[Any]]) -> list[R]:
+    """Typed rows of what a SELECT of all columns found."""
     names = row_type.__struct_fields__
-    rows = (await connection.execute(statement)).all()
-    return [row_type(**dict(zip(names, row, strict=True))) for row in rows]
+    return [row_type(**dict(zip(names, row, strict=True))) for row in found]

@@ -25,8 +25,8 @@ from byjy_events.log import EventLog
 from byjy_events.postgres.backend import PostgresBackend
 from byjy_events.recorded import Recorded
 from byjy_events.sqlite.backend import SqliteBackend
-from projections.checkpoints import Checkpoint
-from projections.errors import GroupOutdated, ProjectionStopped
+from projections.checkpoints import Checkpoint, GroupState
+from projections.errors import GroupOutdated, GroupRebuilding, ProjectionStopped
 from projections.folding import Changes, Fold, FoldFailed
 from projections.postgres_store import PostgresStore
 from projections.projection import Group
@@ -44,7 +44,7 @@ class Runner:
     """Takes one group forward, chunk by chunk. Not for two tasks at once."""
 
     def __init__(self, log: EventLog, group: Group) -> None:
-        self._group = group
+        self.group = group
         self._store = _store(log)
         self._fold = Fold(group)
         self._under_way: tuple[Sequence[Recorded], asyncio.Future[bool]] | None = None
@@ -54,12 +54,15 @@ class Runner:
         """Read the checkpoint and forget all rows.
 
         Raises:
+            GroupRebuilding: the rows are being mended.
             GroupOutdated: the rows are of another version.
         """
         await self._give_up()
-        found = await self._store.checkpoint(self._group.name, self._group.version)
-        if found.version != self._group.version:
-            raise GroupOutdated(self._group.name, found.version, self._group.version)
+        found = await self._store.checkpoint(self.group.name, self.group.version)
+        if found.status == GroupState.REBUILDING:
+            raise GroupRebuilding(self.group.name)
+        if not self.group.accepts(found.version):
+            raise GroupOutdated(self.group.name, found.version, self.group.version)
         if not found.position:
             self._fold.forget(empty=True)
         self.checkpoint = found
@@ -148,7 +151,7 @@ class Runner:
         sentence = f"{type(cause).__name__}: {cause}".encode("utf-8", "backslashreplace").decode().replace("\x00", "")
         if not await self._store.stop(self.checkpoint, recorded.position, recorded.type, sentence):
             return False
-        raise ProjectionStopped(self._group.name, recorded.position, recorded.type, sentence) from cause
+        raise ProjectionStopped(self.group.name, recorded.position, recorded.type, sentence) from cause
 
 
 @contextlib.contextmanager

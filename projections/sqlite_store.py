@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from itertools import chain
@@ -17,7 +17,8 @@ from byjy_events import collector
 from byjy_events.backend import NotStorable, NotStored
 from byjy_events.columns import Flag, Money, Uuid
 from byjy_events.numbers import spelled
-from byjy_events.sqlite.backend import REFUSED_DATA, SqliteBackend
+from byjy_events.query import Query
+from byjy_events.sqlite.backend import REFUSED_DATA, SqliteBackend, chunk_of
 from projections.checkpoints import (
     ADVANCE_GROUP,
     BEGIN_GROUP,
@@ -63,32 +64,14 @@ class SqliteStore:
         return Checkpoint(*found[0])
 
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
-        shape = _shape(projection)
-        at_once = PARAMETERS // shape.key_width
-        rows = {}
-        for start in range(0, len(keys), at_once):
-            some = keys[start : start + at_once]
-            with fitting():
-                parameters = [value for key in some for value in shape.key_values(key)]
-            for values in await self._fetch(shape.select(len(some)), parameters):
-                row = shape.row(values)
-                rows[projection.key_of(row)] = row
-        return rows
+        found = [await self._fetch(*select) for select in selects_of(projection, keys)]
+        return rows_of(projection, chain.from_iterable(found))
 
     async def advance(self, step: Step) -> bool:
         # Made here, not in the lane: its thread would have to wait for the interpreter lock with appends behind it.
         with collector.paused():
-            statements = [one for changes in step.changes for one in _statements(changes)]
-
-        def write(connection: sqlite3.Connection) -> bool:
-            moved = connection.execute(ADVANCE_GROUP, advancing(step.before, step.position, step.passed_over))
-            if moved.rowcount != 1:
-                return False
-            for statement, parameters in statements:
-                connection.execute(statement, parameters)
-            return True
-
-        return await self._transact(write)
+            statements = [one for changes in step.changes for one in statements_of(changes)]
+        return await self._transact(lambda connection: _taken(connection, step, statements))
 
     async def stop(self, before: Checkpoint, position: int, event_type: str, error: str) -> bool:
         parameters = stopping(before, position, event_type, error)
@@ -110,6 +93,39 @@ class SqliteStore:
             raise _unusable(error.__cause__) or error from error.__cause__
 
 
+class SqliteTransaction:
+    """The rows and the checkpoints as a transaction sees them that somebody else began and ends. Nothing suspends.
+
+    See :class:`projections.inline.Transaction`.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def checkpoint(self, group: str, *, wait: bool) -> Checkpoint | None:
+        found = self._connection.execute(READ_GROUP, (group,)).fetchone()
+        return None if found is None else Checkpoint(*found)
+
+    async def events(self, query: Query, limit: int) -> list[Sequence[Any]]:
+        return self._connection.execute(*chunk_of(query, limit)).fetchall()
+
+    async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
+        found = [self._connection.execute(*select).fetchall() for select in selects_of(projection, keys)]
+        return rows_of(projection, chain.from_iterable(found))
+
+    async def advance(self, step: Step) -> bool:
+        return _taken(self._connection, step, (one for changes in step.changes for one in statements_of(changes)))
+
+
+def _taken(connection: sqlite3.Connection, step: Step, statements: Iterable[tuple[str, Sequence[Any]]]) -> bool:
+    moved = connection.execute(ADVANCE_GROUP, advancing(step.before, step.position, step.passed_over))
+    if moved.rowcount != 1:
+        return False
+    for statement, parameters in statements:
+        connection.execute(statement, parameters)
+    return True
+
+
 def _unusable(error: BaseException | None) -> TablesUnusable | None:
     """SQLite has one code for everything that is wrong with a statement, and others for all trouble besides."""
     code = getattr(error, "sqlite_errorcode", None)  # the driver's own errors have none
@@ -117,9 +133,26 @@ def _unusable(error: BaseException | None) -> TablesUnusable | None:
     return TablesUnusable(str(error)) if mistaken else None
 
 
-def _statements(changes: Changes) -> Iterator[tuple[str, Sequence[Any]]]:
+def selects_of(projection: Projection[Any], keys: Sequence[Key]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """What finds those of these rows that exist: statements and their parameters."""
+    shape = shape_of(projection)
+    at_once = PARAMETERS // shape.key_width
+    for start in range(0, len(keys), at_once):
+        some = keys[start : start + at_once]
+        with fitting():
+            parameters = [value for key in some for value in shape.key_values(key)]
+        yield shape.select(len(some)), parameters
+
+
+def rows_of(projection: Projection[Any], found: Iterable[Sequence[Any]]) -> dict[Key, Any]:
+    """The rows by key, of what the database gave."""
+    rows = map(shape_of(projection).row, found)
+    return {projection.key_of(row): row for row in rows}
+
+
+def statements_of(changes: Changes) -> Iterator[tuple[str, Sequence[Any]]]:
     """What stores the changes of one projection: statements and their parameters."""
-    shape = _shape(changes.projection)
+    shape = shape_of(changes.projection)
     with fitting():
         present = list(map(shape.values, changes.rows))
         gone = list(map(shape.key_values, changes.gone))
@@ -146,7 +179,8 @@ class Shape(msgspec.Struct):
 
 
 @cache
-def _shape(projection: Projection[Any]) -> Shape:
+def shape_of(projection: Projection[Any]) -> Shape:
+    """How a projection's rows go into its table and come out of it."""
     table = projection.table
     columns = [column.name for column in table.columns]
     keys = projection.key_columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -72,7 +73,9 @@ def test_a_group_knows_who_is_concerned_parents_first() -> None:
     concerned = [projection.name for projection in TRADING.by_event[OrderFilled]]
     assert concerned[:2] == ["trading_pairs", "orders"]
     assert "anomalies" not in concerned
-    assert Group("both", [TradingPairs(), Volumes()]).version == "trading_pairs=1 volumes=3"
+    both = Group("both", [TradingPairs(), Volumes()])
+    assert both.declared_version == "trading_pairs=1 volumes=3"
+    assert re.fullmatch(r"trading_pairs=1 volumes=3 fold=[0-9a-f]{16}", both.version)
 
 
 class Renamed(Volumes):

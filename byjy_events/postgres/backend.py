@@ -15,10 +15,13 @@ from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
+import structlog
 from asyncpg.pgproto.pgproto import UUID as DriverUuid
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from byjy_events.answer import handed_over
 from byjy_events.backend import Committed, NotStorable, NotStored, Unclear
+from byjy_events.companion import Company, PostgresCompanion, telling
 from byjy_events.database import open_engine
 from byjy_events.errors import LogClosed, LogUnavailable
 from byjy_events.plan import Known, Part, Plan, StreamKey, Verdict, plan, repeatable_ids, streams_of
@@ -33,6 +36,9 @@ CHANNEL = "byjy_events"
 POLL_SECONDS = 1.0
 """How often the head is looked at although nothing was announced: announcements can be lost with a connection."""
 
+COMPANION_SECONDS = 5.0
+"""How long a companion may take for its part of a batch. It may have to wait for a lock, and everybody with it."""
+
 COMMIT_SECONDS = 30.0
 """How long the server may take for a batch, its turn at the append lock included. A server or network that hangs breaks
 no connection; without a limit nobody would ever be told."""
@@ -40,6 +46,8 @@ no connection; without a limit nobody would ever be told."""
 _PARAMETERS = ", ".join(f"${number}" for number in range(1, 16))
 _APPEND = f"SELECT * FROM append_events({_PARAMETERS})"  # noqa: S608
 _HEAD = "SELECT position FROM events ORDER BY position DESC LIMIT 1"
+
+_log = structlog.get_logger("byjy_events")
 
 _POOL_FAILED = (sa.exc.DBAPIError, sa.exc.TimeoutError)
 
@@ -114,6 +122,7 @@ class PostgresBackend:
         self.engine = open_engine(url)
         self._unpooled = open_engine(url, pooled=False)
         self._writer = self.kept_connection()
+        self.company: Company[PostgresCompanion] = Company()
         self._versions: dict[StreamKey, int] = {}
         self._closed = False
 
@@ -139,6 +148,17 @@ class PostgresBackend:
         return KeptConnection(self._unpooled, settings)
 
     async def commit(self, appends: Sequence[Sequence[Part]]) -> Committed:
+        companions = self.company.members
+        if not companions:
+            return await self._commit(appends)
+        try:
+            return await self._commit(appends, companions)
+        except NotStored:  # perhaps because of a companion: some constraints are looked at in the end only
+            return await self._commit(appends)
+
+    async def _commit(
+        self, appends: Sequence[Sequence[Part]], companions: Sequence[PostgresCompanion] = ()
+    ) -> Committed:
         known: dict[bytes, Known] = {}
         refused: dict[int, Verdict] = {}
         versions = {stream: self._versions.get(stream, 0) for stream in streams_of(appends)}
@@ -146,20 +166,24 @@ class PostgresBackend:
             numbers = [number for number in range(len(appends)) if number not in refused]
             left = [appends[number] for number in numbers]
             decision = plan(left, versions, known)
-            answer = await self._append(decision, [i for i in repeatable_ids(left) if i not in known])
-            truth = versions | dict(zip(decision.versions, answer["stream_versions"], strict=True))
-            known |= _known(answer)
-            # The same decision with the true versions: belief does not matter where any version will do.
-            decided = plan(left, truth, known)
-            if answer["stored"] or not decided.placed:
-                self._remember(decided)
-                verdicts = refused | dict(zip(numbers, decided.verdicts, strict=True))
-                return Committed(
-                    [verdicts[number] for number in range(len(appends))],
-                    decided.placed,
-                    answer["first_position"],
-                    answer["recorded_at"],
-                )
+            async with self._transaction(companions if decision.placed else ()):
+                answer = await self._append(decision, [i for i in repeatable_ids(left) if i not in known])
+                truth = versions | dict(zip(decision.versions, answer["stream_versions"], strict=True))
+                known |= _known(answer)
+                # The same decision with the true versions: belief does not matter where any version will do.
+                decided = plan(left, truth, known)
+                if answer["stored"] or not decided.placed:
+                    verdicts = refused | dict(zip(numbers, decided.verdicts, strict=True))
+                    committed = Committed(
+                        [verdicts[number] for number in range(len(appends))],
+                        decided.placed,
+                        answer["first_position"],
+                        answer["recorded_at"],
+                    )
+                    if companions and decision.placed:
+                        await self._accompany(companions, committed)
+                    self._remember(decided)
+                    return committed
             # What the truth refuses is refused for good, so the loop ends. What only a neighbour of the batch stands
             # in the way of is not: by the next turn that neighbour may be refused itself.
             for number, verdict in zip(numbers, decided.verdicts, strict=True):
@@ -171,11 +195,9 @@ class PostgresBackend:
         return _known(await self._append(plan([], {}, {}), event_ids))
 
     async def fetch(self, query: Query, limit: int) -> list[Sequence[Any]]:
-        statement, parameters = select(query, limit, lambda number: f"${number}", DriverUuid)
         with readable():
             async with self.connection() as connection:
-                rows = await connection.fetch(statement, *parameters)
-        return [_plain(row) for row in rows]
+                return await chunk_of(connection, query, limit)
 
     async def head(self) -> int:
         with readable():
@@ -234,10 +256,50 @@ class PostgresBackend:
             answer: asyncpg.Record = await connection.fetchrow(_APPEND, *arguments, timeout=COMMIT_SECONDS)
             return answer
 
+    @contextlib.asynccontextmanager
+    async def _transaction(self, companions: Sequence[PostgresCompanion]) -> AsyncIterator[None]:
+        """Around the call of the function, which alone is a transaction in itself."""
+        if not companions:
+            yield
+            return
+        with telling(companions), translated():
+            async with asyncio.timeout(COMMIT_SECONDS):
+                connection = await self._writer.connected()
+                try:
+                    await connection.execute("BEGIN")
+                    yield
+                    await connection.execute("COMMIT")
+                except NotStored:
+                    await connection.execute("ROLLBACK")
+                    raise
+                except asyncpg.IntegrityConstraintViolationError:  # a deferred constraint of somebody's own table
+                    raise
+                except BaseException:
+                    self._writer.discard()  # in whatever state it is: nothing more is sent on it
+                    raise
+
+    async def _accompany(self, companions: Sequence[PostgresCompanion], committed: Committed) -> None:
+        committed.events = handed_over(committed)
+        connection = await self._writer.connected()
+        for companion in companions:
+            await connection.execute("SAVEPOINT companion")
+            try:
+                async with asyncio.timeout(COMPANION_SECONDS):
+                    await companion.accompany(connection, committed.events)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is no reason to lose events
+                _log.warning("companion_failed", cause=f"{type(error).__name__}: {error}")
+                await connection.execute("ROLLBACK TO SAVEPOINT companion")
+
     def _remember(self, decided: Plan) -> None:
         if len(self._versions) > VERSIONS_KEPT:
             self._versions.clear()
         self._versions.update(decided.versions)
+
+
+async def chunk_of(connection: Connection, query: Query, limit: int) -> list[Sequence[Any]]:
+    """One chunk of the log, see :meth:`byjy_events.backend.Backend.fetch`."""
+    statement, parameters = select(query, limit, lambda number: f"${number}", DriverUuid)
+    return [_plain(row) for row in await connection.fetch(statement, *parameters)]
 
 
 def _arguments(decision: Plan, unknown_ids: Sequence[bytes]) -> tuple[Any, ...]:

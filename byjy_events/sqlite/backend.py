@@ -11,13 +11,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+import structlog
 
+from byjy_events.answer import handed_over
 from byjy_events.backend import Committed, NotStorable, NotStored, Unclear
+from byjy_events.companion import Company, SqliteCompanion, telling
 from byjy_events.database import create_sqlite_file, open_engine, sqlite_path
 from byjy_events.errors import LogUnavailable
 from byjy_events.leaf import leaf_hash
 from byjy_events.plan import Known, Part, Plan, StreamKey, plan, repeatable_ids
 from byjy_events.query import COLUMNS, Query, select
+from byjy_events.recorded import Recorded
 from byjy_events.sqlite.lane import Lane
 from byjy_events.sqlite.reader import Reader
 from byjy_events.stream import NO_STREAM
@@ -36,6 +40,8 @@ IDLE_POLL_SECONDS = 0.025
 SLAB_ROWS = 100
 """Rows that one statement stores. The driver takes the interpreter lock back after each statement: with a row each,
 a busy event loop would hold up every row of a batch; and a slab is a fifth faster even when nobody is busy."""
+
+_log = structlog.get_logger("byjy_events")
 
 _MARKS = "?" * len(COLUMNS.split(","))
 _SLAB_MARKS = _MARKS * SLAB_ROWS
@@ -77,6 +83,7 @@ class SqliteBackend:
         self.engine = open_engine(url)
         self._unpooled = open_engine(url, pooled=False)
         self.lane = Lane(self._path)
+        self.company: Company[SqliteCompanion] = Company()
         self._versions: dict[StreamKey, int] = {}
         self._head = 0  # of the log when the remembered versions were right
         self._readers: weakref.WeakSet[Reader] = weakref.WeakSet()
@@ -123,8 +130,7 @@ class SqliteBackend:
         return reader
 
     async def fetch(self, query: Query, limit: int) -> list[Sequence[Any]]:
-        statement, parameters = select(query, limit, lambda number: "?", bytes)
-        return await self._read(statement, parameters)
+        return await self._read(*chunk_of(query, limit))
 
     async def head(self) -> int:
         rows = await self._read(_HEAD, ())
@@ -157,24 +163,46 @@ class SqliteBackend:
         try:
             # Looking up every id and every new stream costs as much as storing it, and hardly ever finds anything.
             # The unique indexes look anyway: only when they object, or the plan does, is everything looked up.
-            return self._store(connection, appends, look_up=False)
+            return self._store(connection, appends, self.company.members, look_up=False)
         except (NotStorable, _Doubtful):
-            return self._store(connection, appends, look_up=True)
+            return self._store(connection, appends, self.company.members, look_up=True)
 
-    def _store(self, connection: sqlite3.Connection, appends: Sequence[Sequence[Part]], look_up: bool) -> Committed:
-        def store(connection: sqlite3.Connection) -> tuple[Plan, int, int]:
+    def _store(
+        self,
+        connection: sqlite3.Connection,
+        appends: Sequence[Sequence[Part]],
+        companions: Sequence[SqliteCompanion],
+        *,
+        look_up: bool,
+    ) -> Committed:
+        accompanied = False
+
+        def store(connection: sqlite3.Connection) -> tuple[Plan, Committed]:
+            nonlocal accompanied
             head, previous = connection.execute(_HEAD).fetchone() or (0, 0)
             recorded_at = max(time.time_ns(), previous)
             known = _known(connection, repeatable_ids(appends)) if look_up else {}
             decision = plan(appends, self._current(connection, head, appends, look_up), known)
             if not look_up and any(verdict.error for verdict in decision.verdicts):
                 raise _Doubtful
+            committed = Committed(decision.verdicts, decision.placed, head + 1, recorded_at)
             _insert(connection, decision, head + 1, recorded_at)
-            return decision, head, recorded_at
+            if companions and decision.placed:
+                accompanied = True
+                committed.events = handed_over(committed)
+                _accompany(companions, connection, committed.events)
+            return decision, committed
 
-        decision, head, recorded_at = _transact(connection, store)
-        self._remember(decision, head)
-        return Committed(decision.verdicts, decision.placed, head + 1, recorded_at)
+        try:
+            with telling(companions):
+                decision, committed = _transact(connection, store)
+        except NotStored:
+            if not accompanied:
+                raise
+            # Some errors take the whole transaction with them, and some constraints are looked at in the end only.
+            return self._store(connection, appends, (), look_up=look_up)
+        self._remember(decision, committed.first_position - 1)
+        return committed
 
     def _current(
         self, connection: sqlite3.Connection, head: int, appends: Sequence[Sequence[Part]], look_up: bool
@@ -205,6 +233,24 @@ class SqliteBackend:
         self._head = head + len(decision.placed)
 
 
+def chunk_of(query: Query, limit: int) -> tuple[str, list[Any]]:
+    """The statement for one chunk of the log, and its parameters."""
+    return select(query, limit, lambda number: "?", bytes)
+
+
+def _accompany(
+    companions: Sequence[SqliteCompanion], connection: sqlite3.Connection, events: Sequence[Recorded]
+) -> None:
+    for companion in companions:
+        connection.execute("SAVEPOINT companion")
+        try:
+            companion.accompany(connection, events)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is no reason to lose events
+            _log.warning("companion_failed", cause=f"{type(error).__name__}: {error}")
+            connection.execute("ROLLBACK TO companion")
+        connection.execute("RELEASE companion")
+
+
 def _transact(connection: sqlite3.Connection, function: Callable[[sqlite3.Connection], T]) -> T:
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -219,6 +265,9 @@ def _transact(connection: sqlite3.Connection, function: Callable[[sqlite3.Connec
         raise NotStored(str(error)) from error
     try:
         connection.execute("COMMIT")
+    except sqlite3.IntegrityError as error:  # a deferred constraint of somebody's own table
+        _roll_back(connection)
+        raise NotStorable(str(error)) from error
     except sqlite3.Error as error:
         # After a failed fsync the row is hidden now, and there after a crash: only a new connection can tell.
         raise Unclear(str(error)) from error

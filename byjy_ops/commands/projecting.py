@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from byjy_ops.arguments import GroupName
 from byjy_ops.session import run
 
 
@@ -16,9 +17,10 @@ def register(app: typer.Typer) -> None:
 
 def project(
     context: typer.Context,
+    group: GroupName = None,
     follow: Annotated[bool, typer.Option("--follow", help="Stay, and follow the log until Ctrl-C.")] = False,
 ) -> None:
     """Bring the tables up to the log. Exit status 1: an event could not be projected."""
     from byjy_ops.projecting import project
 
-    run(context, lambda database: project(database, follow=follow))
+    run(context, lambda database: project(database, group=group, follow=follow))

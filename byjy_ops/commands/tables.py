@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from byjy_ops.arguments import LIMIT, Account, AsJson, Limit, OrderOption, PairName, Since
+from byjy_ops.arguments import LIMIT, Account, AsJson, Kinds, Limit, OpenOnly, OrderOption, PairName, Since, Statuses
 from byjy_ops.session import run
 
 
@@ -19,11 +17,10 @@ def register(app: typer.Typer) -> None:
 def orders(
     context: typer.Context,
     pair: PairName = None,
-    status: Annotated[
-        list[str] | None, typer.Option("--status", metavar="STATUS", help="Only in this status; may be repeated.")
-    ] = None,
-    open_only: Annotated[bool, typer.Option("--open", help="Only those that may still trade.")] = False,
+    status: Statuses = None,
+    open_only: OpenOnly = False,
     account: Account = None,
+    order: OrderOption = None,
     since: Since = None,
     limit: Limit = LIMIT,
     as_json: AsJson = False,
@@ -31,7 +28,7 @@ def orders(
     """List orders, the newest first; --since goes by created_at."""
     from byjy_ops import tables
 
-    wanted = tables.Filters(pair=pair, status=status, open_only=open_only, account=account, since=since)
+    wanted = tables.Filters(pair, status, None, open_only, account, order, since)
     run(context, lambda database: tables.listed(database, tables.ORDERS, wanted, limit, as_json=as_json))
 
 
@@ -68,9 +65,7 @@ def positions(
 
 def anomalies(
     context: typer.Context,
-    kind: Annotated[
-        list[str] | None, typer.Option("--kind", metavar="KIND", help="Only of this kind; may be repeated.")
-    ] = None,
+    kind: Kinds = None,
     pair: PairName = None,
     order: OrderOption = None,
     since: Since = None,
@@ -87,9 +82,7 @@ def anomalies(
 def pairs(
     context: typer.Context,
     pair: PairName = None,
-    status: Annotated[
-        list[str] | None, typer.Option("--status", metavar="STATUS", help="Only in this status; may be repeated.")
-    ] = None,
+    status: Statuses = None,
     since: Since = None,
     limit: Limit = LIMIT,
     as_json: AsJson = False,

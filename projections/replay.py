@@ -1,0 +1,191 @@
+"""Replay: the log folded afresh into scratch tables. Rebuild, verify and the past all begin with one.
+
+The fold is the live one. Every event's leaf hash is checked on the way: rows are worth no more than the log they come
+from. Rows are stored many at a time; while they are, the next events are read and folded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from byjy_events.backend import NotStorable, NotStored, Unclear
+from byjy_events.database import is_sqlite, open_engine, sqlite_path
+from byjy_events.errors import CorruptLog, LogUnavailable
+from byjy_events.leaf import content_hash, leaf_hash
+from byjy_events.log import EventLog
+from byjy_events.recorded import Recorded
+from projections.errors import ReplayFailed
+from projections.folding import Changes, Fold, FoldFailed
+from projections.postgres_scratch import PostgresScratch
+from projections.projection import Group, Key, Projection
+from projections.scratch import Scratch, create
+from projections.sqlite_scratch import SqliteScratch
+
+CHUNK_EVENTS = 4_000
+"""Events that are folded at once."""
+
+ROWS_AT_ONCE = 20_000
+"""Changed rows that are stored together. Of fewer, more change again and are stored again; of more, the last ones are
+stored while nothing is left to fold."""
+
+Progress = Callable[[int, int], None]
+"""Called with the position reached and the one aimed at."""
+
+
+class Replay:
+    """The scratch tables of a group, and the fold that fills them. Not for two tasks at once.
+
+    Attributes:
+        position: the last event folded in.
+        passed_over: events of types that this program does not know.
+        seconds: spent on folding so far.
+        watching: whether to note in ``touched`` the keys of every row that changes, by projection.
+    """
+
+    def __init__(self, log: EventLog, group: Group, scratch: Scratch) -> None:
+        self.scratch = scratch
+        self.group = group
+        self.position = 0
+        self.passed_over = 0
+        self.seconds = 0.0
+        self._log = log
+        self._fold = Fold(group)
+        self.watching = False
+        self.touched: list[tuple[Projection[Any], list[Key]]] = []
+        self._stored = 0
+        self._storing: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Make the scratch tables."""
+        await self.scratch.run(lambda connection: create(connection, self.group))
+        self._fold.forget(empty=True)
+
+    async def advance(self, upto: int, *, progress: Progress | None = None) -> None:
+        """Fold every event up to a position; then the scratch tables are as of it.
+
+        Raises:
+            ReplayFailed: an event cannot be folded, or makes a row that the database refuses.
+            CorruptLog: an event is not what was appended.
+        """
+        chunks = self._log.read_chunks(after=self.position, upto=upto, size=CHUNK_EVENTS)
+        async with contextlib.aclosing(chunks):
+            await self.fold(chunks, upto, progress=progress)
+
+    async def fold(
+        self, chunks: AsyncIterator[Sequence[Recorded]], upto: int, *, progress: Progress | None = None
+    ) -> None:
+        """Fold chosen events, in order of position. Raises as :meth:`advance`."""
+        began = time.monotonic()
+        try:
+            async for chunk in chunks:
+                await self._step(chunk)
+                if progress is not None:
+                    progress(self.position, upto)
+            await self._flush()
+            await self._settle()
+        finally:
+            self.seconds += time.monotonic() - began
+
+    async def close(self) -> None:
+        """Throw everything away. Safe to call twice."""
+        try:
+            if self._storing is not None:
+                await asyncio.wait([self._storing])
+        finally:
+            await self.scratch.close()
+
+    async def _step(self, chunk: Sequence[Recorded]) -> None:
+        for recorded in chunk:
+            _refuse_altered(recorded)
+        try:
+            work, wanted, passed_over = self._fold.plan(chunk)
+            if wanted:
+                await self._settle()
+            for projection, keys in wanted.items():
+                self._fold.bring(projection, await self.scratch.load(projection, keys))
+            self._fold.go(work)
+        except FoldFailed as error:
+            raise self._failed(error.recorded, error.cause) from error.cause
+        self.passed_over += passed_over
+        self.position = chunk[-1].position
+        if self._fold.changed > ROWS_AT_ONCE or self._fold.full:
+            await self._flush()
+        if self._fold.full:
+            self._fold.drop()
+
+    async def _flush(self) -> None:
+        """Begin to store what changed. Rows stay in memory as long as there is room, so most are stored once."""
+        await self._settle()
+        changes = self._fold.take()
+        if self.watching:
+            self.touched += [(one.projection, touched_keys(one)) for one in changes]
+        self._storing = asyncio.create_task(self._store(changes, self._stored), name="byjy-replay-store")
+        self._stored = self.position
+
+    async def _store(self, changes: Sequence[Changes], after: int) -> None:
+        try:
+            await self.scratch.store(changes)
+        except NotStorable as error:
+            raise await self._culprit(after, error) from error
+
+    async def _settle(self) -> None:
+        if self._storing is not None:
+            await asyncio.wait([self._storing])
+            storing, self._storing = self._storing, None
+            storing.result()
+
+    async def _culprit(self, after: int, error: NotStorable) -> ReplayFailed:
+        """A row breaks a constraint: fold what came after a position event by event, to find the one that made it."""
+        fold = Fold(self.group)
+        async for recorded in self._log.read(after=after):
+            work, wanted, _ = fold.plan([recorded])
+            try:
+                for projection, keys in wanted.items():
+                    fold.bring(projection, await self.scratch.load(projection, keys))
+                await self.scratch.store(fold.run(work))
+            except (NotStorable, NotStored, Unclear) as cause:
+                return self._failed(recorded, cause)
+        return ReplayFailed(self.group.name, after, "?", str(error))
+
+    def _failed(self, recorded: Recorded, cause: Exception) -> ReplayFailed:
+        return ReplayFailed(self.group.name, recorded.position, recorded.type, f"{type(cause).__name__}: {cause}")
+
+
+@contextlib.asynccontextmanager
+async def replay_of(log: EventLog, group: Group) -> AsyncIterator[Replay]:
+    """A replay that has folded nothing yet; its scratch tables go when the block is left.
+
+    Raises:
+        LogUnavailable: the database failed, or its temporary space is full.
+    """
+    replay = Replay(log, group, _scratch(log))
+    try:
+        await replay.begin()
+        yield replay
+    except (NotStored, NotStorable, Unclear) as error:
+        raise LogUnavailable(str(error)) from error
+    finally:
+        await replay.close()
+
+
+def touched_keys(changes: Changes) -> list[Key]:
+    """The keys of everything that changed."""
+    return [*map(changes.projection.key_of, changes.rows), *changes.gone]
+
+
+def _refuse_altered(one: Recorded) -> None:
+    content = content_hash(
+        one.event_id_bytes, one.category, one.stream_id_bytes, one.type, one.schema_version, one.payload,
+        one.occurred_at, one.received_at, one.actor, one.correlation_id_bytes, one.causation_id_bytes,
+    )  # fmt: skip
+    if leaf_hash(content, one.position, one.stream_version, one.recorded_at) != one.leaf_hash:
+        raise CorruptLog(one.position, "altered; its leaf hash is of something else")
+
+
+def _scratch(log: EventLog) -> Scratch:
+    url = log.engine.url
+    return SqliteScratch(sqlite_path(url)) if is_sqlite(url) else PostgresScratch(open_engine(url, pooled=False))

@@ -1,0 +1,201 @@
+"""Scratch tables on SQLite: a connection of their own, in a thread of its own.
+
+Filling the scratch tables takes no lock of the file: BEGIN is deferred, and only the temporary database is written.
+Writing the live tables takes its turn at the turnstile, as a process of its own would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import portalocker
+import sqlalchemy as sa
+from portalocker import LockFlags
+
+from byjy_events.backend import NotStorable, NotStored, Unclear
+from byjy_events.sqlite.backend import REFUSED_DATA
+from byjy_events.sqlite.lane import connect
+from byjy_events.sqlite.turnstile import Turnstile
+from projections.folding import Changes
+from projections.projection import Key, Projection
+from projections.sqlite_store import PARAMETERS, shape_of, statements_of
+from projections.store import fitting
+
+T = TypeVar("T")
+
+PART_ROWS = 1_024
+"""Rows that are made ready for the driver at once."""
+
+
+class SqliteScratch:
+    """See :class:`projections.scratch.Scratch`."""
+
+    live_schema = "main"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"byjy-scratch-{path.name}")
+        self._engine = sa.create_engine("sqlite://", creator=lambda: connect(path), poolclass=sa.NullPool)
+        self._connection: sa.Connection | None = None
+        self._turnstile: Turnstile | None = None
+        self._right: int | None = None
+        self._in_snapshot = False
+
+    async def run(self, function: Callable[[sa.Connection], T]) -> T:
+        return await self._in_thread(lambda: function(self._connected()))
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[None]:
+        await self.run(lambda connection: connection.exec_driver_sql("BEGIN"))
+        self._in_snapshot = True
+        try:
+            yield
+        finally:
+            self._in_snapshot = False
+            # What was put into the scratch tables meanwhile stays.
+            await asyncio.shield(self.run(_end))
+
+    async def write(self, function: Callable[[sa.Connection], T]) -> T:
+        def in_turn() -> T:
+            connection = self._connected()
+            if self._turnstile is None:
+                self._turnstile = Turnstile(self._path)
+            with self._turnstile:
+                return _transaction(connection, "BEGIN IMMEDIATE", lambda: function(connection))
+
+        return await asyncio.shield(self._in_thread(in_turn))
+
+    async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
+        shape = shape_of(projection)
+        at_once = PARAMETERS // shape.key_width
+
+        def fetch() -> dict[Key, Any]:
+            driver = _driver(self._connected())
+            found: list[Any] = []
+            for start in range(0, len(keys), at_once):
+                some = keys[start : start + at_once]
+                with fitting():
+                    parameters = [value for key in some for value in shape.key_values(key)]
+                found += map(shape.row, driver.execute(shape.select(len(some)), parameters))
+            return {projection.key_of(row): row for row in found}
+
+        return await self._in_thread(fetch)
+
+    async def store(self, changes: Sequence[Changes]) -> None:
+        def store() -> None:
+            connection = self._connected()
+            driver = _driver(connection)
+
+            def execute() -> None:
+                for part in _parts(changes):
+                    for statement, parameters in statements_of(part):
+                        driver.execute(statement, parameters)
+
+            if self._in_snapshot:
+                execute()
+            else:
+                _transaction(connection, "BEGIN", execute)
+
+        await self._in_thread(store)
+
+    async def alone(self) -> bool:
+        return await self._in_thread(self._take_right)
+
+    async def close(self) -> None:
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect))
+        self._thread.shutdown(wait=False)
+
+    def _take_right(self) -> bool:
+        if self._right is None:
+            file = os.open(f"{self._path}.rebuild", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                portalocker.lock(file, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
+            except portalocker.exceptions.LockException:
+                os.close(file)
+                return False
+            except BaseException:
+                os.close(file)
+                raise
+            self._right = file
+        return True
+
+    def _connected(self) -> sa.Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+            for pragma in ("temp.cache_size = -32768", "temp.journal_mode = MEMORY"):
+                self._connection.exec_driver_sql(f"PRAGMA {pragma}")
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            if self._turnstile is None:
+                self._turnstile = Turnstile(self._path)
+            with self._turnstile:  # the last connection to a file checkpoints it when it closes
+                self._connection.close()
+            self._connection = None
+        if self._turnstile is not None:
+            self._turnstile.close()
+            self._turnstile = None
+        if self._right is not None:
+            os.close(self._right)
+            self._right = None
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, _translated, function)
+        except RuntimeError as error:  # of the executor, once it is shut down
+            raise NotStored(str(error)) from error
+
+
+def _parts(changes: Sequence[Changes]) -> Iterator[Changes]:
+    """So many rows at a time that their parameters do not fill the memory."""
+    for each in changes:
+        for start in range(0, len(each.rows), PART_ROWS):
+            yield Changes(each.projection, each.rows[start : start + PART_ROWS], [])
+        if each.gone:
+            yield Changes(each.projection, [], each.gone)
+
+
+def _translated(function: Callable[[], T]) -> T:
+    try:
+        return function()
+    except sa.exc.DBAPIError as error:
+        raise (NotStorable if isinstance(error.orig, REFUSED_DATA) else NotStored)(str(error.orig)) from error.orig
+    except REFUSED_DATA as error:
+        raise NotStorable(str(error)) from error
+    except (sqlite3.Error, OSError) as error:
+        raise NotStored(str(error)) from error
+
+
+def _transaction(connection: sa.Connection, begin: str, function: Callable[[], T]) -> T:
+    driver = _driver(connection)
+    driver.execute(begin)
+    try:
+        result = function()
+    except BaseException:
+        if driver.in_transaction:
+            driver.execute("ROLLBACK")
+        raise
+    try:
+        driver.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise Unclear(str(error)) from error
+    return result
+
+
+def _end(connection: sa.Connection) -> None:
+    if _driver(connection).in_transaction:
+        connection.exec_driver_sql("COMMIT")
+
+
+def _driver(connection: sa.Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
