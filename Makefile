@@ -45,9 +45,10 @@ format: setup ## what ruff can mend by itself
 bench: setup ## how fast, as a table
 	$(RUN) benchmarks $(BENCH)
 
-crash: setup ## 5,000 kills of a process that appends, and 5,000 of one that projects; takes a while
+crash: setup ## 5,000 kills of a process that appends, 5,000 of one that projects, and 500 of one that rebuilds; takes a while
 	$(RUN) tests.crash.campaign --kills 5000 $(CRASH)
 	$(RUN) tests.crash_projector.campaign --kills 5000 $(CRASH)
+	$(RUN) tests.crash_rebuild.campaign --kills 500 $(CRASH)
 
 constraints: ## constraints.txt anew: the newest version of everything, in a fresh environment
 	rm -rf $(VENV)

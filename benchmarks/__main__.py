@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import appending, importing, inline, lag, postgresql, projecting, reading
+from benchmarks import appending, importing, inline, lag, memory, postgresql, projecting, reading, rebuilding
 from benchmarks.bench import Bench
 from benchmarks.figure import Figure
 from benchmarks.machine import machine
@@ -24,6 +24,8 @@ MEASUREMENTS: dict[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "lag": lag.measure,
     "read": reading.measure,
     "import": importing.measure,
+    "rebuild": rebuilding.measure,
+    "memory": memory.measure,
     "postgresql": postgresql.measure,
 }
 

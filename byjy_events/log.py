@@ -25,7 +25,7 @@ from byjy_events.migrating import ensure_schema
 from byjy_events.plan import Known, Part, Verdict
 from byjy_events.query import Query, names_of, query_of
 from byjy_events.recorded import Entry, Outcome, Receipt, Recorded, Write
-from byjy_events.rows import recorded_from, refuse_gap
+from byjy_events.rows import recorded_from, refuse_altered, refuse_gap
 from byjy_events.stream import ANY, Expected, Stream
 from byjy_events.tail import Tail
 from byjy_events.writer import Writer
@@ -248,6 +248,7 @@ class EventLog:
         types: Iterable[type[Event] | str] | None = None,
         backward: bool = False,
         limit: int | None = None,
+        checked: bool = False,
     ) -> AsyncIterator[Recorded]:
         """The events of the log in order of position, as of the moment each chunk of them is fetched.
 
@@ -258,11 +259,12 @@ class EventLog:
             stream, streams, categories, types: only these.
             backward: from the end to the beginning.
             limit: at most so many events.
+            checked: whether to check that each event is what its leaf hash says was appended.
 
         Raises:
-            CorruptLog: a payload cannot be decoded, or an event is missing.
+            CorruptLog: a payload cannot be decoded, or an event is missing or altered.
         """
-        wanted = query_of(after, upto, stream, streams, categories, types, backward)
+        wanted = query_of(after, upto, stream, streams, categories, types, backward, checked)
         left = limit
         async for chunk in self._chunks(wanted, CHUNK if limit is None else max(1, min(limit, CHUNK))):
             for recorded in chunk if left is None else chunk[:left]:
@@ -271,10 +273,13 @@ class EventLog:
                 return
 
     def read_chunks(
-        self, *, after: int = 0, upto: int | None = None, size: int = CHUNK
+        self, *, after: int = 0, upto: int | None = None, size: int = CHUNK, checked: bool = False
     ) -> AsyncGenerator[list[Recorded], None]:
-        """Every event between two positions, in lists of at most ``size``: the fast way through a long log."""
-        return self._chunks(Query(after=after, upto=upto), size)
+        """Every event between two positions, in lists of at most ``size``: the fast way through a long log.
+
+        For ``checked``, and what is raised, see :meth:`read`.
+        """
+        return self._chunks(Query(after=after, upto=upto, checked=checked), size)
 
     async def follow(
         self,
@@ -329,6 +334,8 @@ class EventLog:
         rows = await self.backend.fetch(query, size)
         if query.unfiltered and not query.backward and rows:
             refuse_gap(max(query.after, 0), rows)
+        if query.checked:
+            refuse_altered(rows)
         with collector.paused():
             return [recorded_from(row) for row in rows]
 

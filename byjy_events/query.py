@@ -24,6 +24,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         after, upto: positions; the first is excluded, the second included. None: no bound.
         streams, categories, types: only these; None: all.
         backward: from the highest position down.
+        checked: every event's leaf hash is checked.
     """
 
     after: int = 0
@@ -32,6 +33,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     categories: tuple[str, ...] | None = None
     types: tuple[str, ...] | None = None
     backward: bool = False
+    checked: bool = False
 
     @property
     def unfiltered(self) -> bool:
@@ -53,6 +55,7 @@ def query_of(
     categories: Iterable[str] | None,
     types: Iterable[type[Event] | str] | None,
     backward: bool,
+    checked: bool,
 ) -> Query:
     """What the arguments of :meth:`byjy_events.log.EventLog.read` ask for."""
     if stream is not None:
@@ -64,6 +67,7 @@ def query_of(
         categories=None if categories is None else tuple(categories),
         types=None if types is None else names_of(types),
         backward=backward,
+        checked=checked,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from byjy_events import codec
 from byjy_events.errors import CorruptLog
+from byjy_events.leaf import content_hash, leaf_hash
 from byjy_events.recorded import Recorded
 
 
@@ -20,6 +21,20 @@ def recorded_from(row: Sequence[Any]) -> Recorded:
         return Recorded(*row, codec.decode(row[5], row[6], row[7]))  # type: ignore[call-arg]
     except Exception as error:  # of the decoder, or whatever an upcaster raises
         raise CorruptLog(row[0], f"{row[5]} version {row[6]}: {error}") from error
+
+
+def refuse_altered(rows: Sequence[Sequence[Any]]) -> None:
+    """Raise :class:`CorruptLog` unless every row is what its leaf hash says was appended at its place."""
+    for (
+        position, event_id, category, stream_id, version, type_name, schema_version, payload,
+        occurred_at, received_at, recorded_at, actor, correlation_id, causation_id, leaf,
+    ) in rows:  # fmt: skip
+        content = content_hash(
+            event_id, category, stream_id, type_name, schema_version, payload,
+            occurred_at, received_at, actor, correlation_id, causation_id,
+        )  # fmt: skip
+        if leaf_hash(content, position, version, recorded_at) != leaf:
+            raise CorruptLog(position, "altered; its leaf hash is of something else")
 
 
 def refuse_gap(after: int, rows: Sequence[Sequence[Any]]) -> None:

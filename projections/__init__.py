@@ -13,6 +13,7 @@ from projections.errors import (
     RebuildRunning,
     ReplayFailed,
     TablesUnusable,
+    TemporarySpaceShort,
     UnknownGroup,
     WaitTimeout,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "RowDifference",
     "TableDifference",
     "TablesUnusable",
+    "TemporarySpaceShort",
     "TradeRow",
     "TradingPairRow",
     "UnknownGroup",

@@ -33,7 +33,11 @@ class Comparison:
 
         Returns:
             The checkpoint, and what differs, with so many rows of each kind; None: with every row.
+
+        Raises:
+            TemporarySpaceShort: see there.
         """
+        await self._scratch.require_space()
         self.tables = await self._scratch.run(self._lists)
         await self._near(progress)
         async with self._scratch.snapshot():

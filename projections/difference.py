@@ -107,9 +107,18 @@ class Differing:
         joined = self.scratch.outerjoin(self.live, self._same(self.scratch, self.live))
         found = sa.select(kind, *self._of(self.scratch)).select_from(joined).where(sa.or_(absent, unlike))
         self._list(connection, found)
+        if self._count(connection, self.live) + self._missing(connection) == self._count(connection, self.scratch):
+            return  # every live row has its counterpart: the other way round there is nothing to find
         joined = self.live.outerjoin(self.scratch, self._same(self.live, self.scratch))
         surplus = sa.select(sa.literal(DifferenceKind.SURPLUS.value), *self._of(self.live)).select_from(joined)
         self._list(connection, surplus.where(self.scratch.c[self._keys[0]].is_(None)))
+
+    def _missing(self, connection: sa.Connection) -> int:
+        missing = self.listed.c[_KIND] == DifferenceKind.MISSING.value
+        return connection.scalar(sa.select(sa.func.count()).select_from(self.listed).where(missing)) or 0
+
+    def _count(self, connection: sa.Connection, table: sa.Table) -> int:
+        return connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
 
     def touch(self, connection: sa.Connection, keys: Sequence[Key]) -> None:
         """List keys that events touched."""
@@ -134,10 +143,18 @@ class Differing:
         joined = self.listed.outerjoin(self.scratch, self._same(self.listed, self.scratch))
         gone = sa.select(*self._of(self.listed)).select_from(joined)
         gone = gone.where(self._between(after, upto), self.scratch.c[self._keys[0]].is_(None))
-        keys = [dict(zip((f"key_{name}" for name in self._keys), row, strict=True)) for row in connection.execute(gone)]
-        if keys:
-            matches = (self.live.c[name] == sa.bindparam(f"key_{name}") for name in self._keys)
-            connection.execute(self.live.delete().where(*matches), keys)
+        self._delete(connection, gone)
+
+    def clear(self, connection: sa.Connection, after: int, upto: int) -> None:
+        """Delete the listed rows, right or wrong, between two numbers of the list."""
+        self._delete(connection, sa.select(*self._of(self.listed)).where(self._between(after, upto)))
+
+    @property
+    def has_unique_values(self) -> bool:
+        """Whether a row may be refused for what another row holds, beside the key."""
+        table = self.projection.table
+        constraints = (isinstance(one, sa.UniqueConstraint) for one in table.constraints)
+        return any(constraints) or any(index.unique for index in table.indexes)
 
     def put(self, connection: sa.Connection, after: int, upto: int) -> None:
         """Store the listed rows as the log makes them, between two numbers of the list."""
@@ -156,6 +173,12 @@ class Differing:
     def numbers(self, connection: sa.Connection) -> int:
         """The highest number of the list; 0: it is empty."""
         return connection.scalar(sa.select(sa.func.max(self.listed.c[_NUMBER]))) or 0
+
+    def _delete(self, connection: sa.Connection, gone: sa.Select[Any]) -> None:
+        keys = [dict(zip((f"key_{name}" for name in self._keys), row, strict=True)) for row in connection.execute(gone)]
+        if keys:
+            matches = (self.live.c[name] == sa.bindparam(f"key_{name}") for name in self._keys)
+            connection.execute(self.live.delete().where(*matches), keys)
 
     def _rows(self, connection: sa.Connection, kind: DifferenceKind, limit: int | None) -> Iterator[RowDifference]:
         """The listed rows of one kind, in the order in which they were found."""

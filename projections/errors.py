@@ -8,6 +8,7 @@
     ├── GroupRebuilding        a process is mending the rows, or died while it did
     ├── RebuildRunning         another process rebuilds
     ├── ReplayFailed           an event could not be folded again; nothing was changed
+    ├── TemporarySpaceShort    too little room to fold the log again           (names folder and bytes)
     ├── TablesUnusable         a table of the group is not there, or other than the program thinks
     ├── UnknownGroup           no installed group is called so                 (lists those that are)
     ├── BrokenEntryPoint       a package announces a group that cannot be had  (names package and entry point)
@@ -18,6 +19,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from byjy_events.errors import ByjyError
 
@@ -96,6 +98,27 @@ class ReplayFailed(ByjyError):
         self.event_type = event_type
         self.error = error
         super().__init__(f"group {group}: replay failed at position {position} ({event_type}): {error}")
+
+
+class TemporarySpaceShort(ByjyError):
+    """The folder of SQLite's temporary files clearly has too little room to fold the log again. Nothing was changed.
+
+    ``SQLITE_TMPDIR`` names another folder.
+
+    Attributes:
+        folder: where the files would be.
+        free_bytes: what is free there.
+        wanted_bytes: the least that a replay is not begun without.
+    """
+
+    def __init__(self, folder: Path, free_bytes: int, wanted_bytes: int) -> None:
+        self.folder = folder
+        self.free_bytes = free_bytes
+        self.wanted_bytes = wanted_bytes
+        super().__init__(
+            f"{folder}: {free_bytes} bytes are free for temporary files, and at least {wanted_bytes} are wanted;"
+            " SQLITE_TMPDIR names another folder"
+        )
 
 
 class TablesUnusable(ByjyError):

@@ -15,7 +15,7 @@ import msgspec
 
 from byjy_events import collector
 from byjy_events.errors import UpgradeRequired
-from byjy_events.event import EVENT_TYPES, UnknownEvent
+from byjy_events.event import EVENT_TYPES, Event, UnknownEvent
 from byjy_events.recorded import Recorded
 from projections.projection import Evolved, Group, Key, Projection
 from projections.seen import Seen
@@ -89,8 +89,8 @@ class Fold:
         self._known_versions = {event_type.__name__: event_type.schema_version for event_type in group.handles}
         self._tables = {one: _Table(one, {}, [], {}) for one in group.projections}
         self._owners = {kind: self._tables[one] for kind, one in group.by_row_type.items() if one.append_only}
-        self._concerned: dict[Any, tuple[tuple[_Table, Any, Any], ...]] = {
-            event_type: tuple((self._tables[one], one.keys, one.handler(event_type)) for one in projections)
+        self._concerned: dict[Any, tuple[tuple[_Table, Any, Any, bool], ...]] = {
+            event_type: tuple(self._concern(one, event_type) for one in projections)
             for event_type, projections in group.by_event.items()
         }
         self._seen: Seen | None = None
@@ -135,12 +135,13 @@ class Fold:
                 if concerned is None:
                     passed_over += self._unknown(recorded)
                     continue
-                for table, keys_of, handler in concerned:
+                for table, keys_of, handler, makes in concerned:
                     try:
                         keys = keys_of(recorded)
                         for key in keys:
                             cell = table.cells.get(key) or self._new_cell(table, key, wanted)
-                            work += (recorded, table, handler, cell)
+                            if not (makes and cell.row is not None):
+                                work += (recorded, table, handler, cell)
                     except Exception as error:
                         raise FoldFailed(recorded, error) from error
         return work, wanted, passed_over
@@ -193,6 +194,10 @@ class Fold:
                 if not cell.changed:
                     cell.changed = True
                     table.changed.append(cell)
+
+    def _concern(self, projection: Projection[Any], event_type: type[Event]) -> tuple[_Table, Any, Any, bool]:
+        handler = projection.handler(event_type)
+        return self._tables[projection], projection.keys, handler, getattr(handler, "__makes__", False)
 
     def _new_cell(self, table: _Table, key: Key, wanted: dict[Projection[Any], list[Key]]) -> _Cell:
         cell = _Cell(key)

@@ -97,7 +97,7 @@ class TradingPairs(Projection[TradingPairRow]):
     ) -> TradingPairRow:
         return _with_status(row or _stub(event.pair, recorded, key), PairStatus.INACTIVE, recorded)
 
-    @on(*NAMING_A_PAIR)
+    @on(*NAMING_A_PAIR, makes=True)
     def named(
         self, row: TradingPairRow | None, event: events.OrderPlaced | events.OrderFact, recorded: Recorded, key: UUID
     ) -> TradingPairRow | Evolved[TradingPairRow]:

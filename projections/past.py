@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 import sqlalchemy as sa
 
-from byjy_events.errors import ByjyError
+from byjy_events.errors import ByjyError, LogUnavailable
 from byjy_events.identifiers import pair_id
 from byjy_events.log import EventLog
 from byjy_events.recorded import Recorded
@@ -27,6 +27,7 @@ from projections.projection import Group
 from projections.queries import EVERYTHING, Queries, Scope, rows_of
 from projections.replay import Progress, Replay, replay_of
 from projections.rows import Row
+from projections.runner import available
 from projections.scratch import create_indexes, tables_in
 from projections.statements import Statement
 from projections.tables import trading_pairs
@@ -105,8 +106,9 @@ class Past:
             ReplayFailed, CorruptLog: an event cannot be folded, or is not what was appended.
             LogUnavailable: the database failed, or its temporary space is full.
         """
-        replay = await self._replay(scope)
-        return await replay.scratch.run(lambda connection: connection.execute(statement).all())
+        with available():
+            replay = await self._replay(scope)
+            return await replay.scratch.run(lambda connection: connection.execute(statement).all())
 
     async def close(self) -> None:
         """Throw what was folded away."""
@@ -115,8 +117,10 @@ class Past:
     async def _replay(self, scope: Scope) -> Replay:
         wanted = EVERYTHING if self.group is not TRADING or EVERYTHING in self._replays else scope
         if wanted not in self._replays:
-            replay = await self._open.enter_async_context(replay_of(self._log, self.group))
-            await self._fill(replay, wanted)
+            async with AsyncExitStack() as opening:
+                replay = await opening.enter_async_context(replay_of(self._log, self.group))
+                await self._fill(replay, wanted)
+                self._open.push_async_exit(opening.pop_all())
             self._replays[wanted] = replay
         return self._replays[wanted]
 
@@ -130,16 +134,16 @@ class Past:
         """The events that a question is about, in the order of the log."""
         streams = await self._streams(replay, scope)
         if streams is None:
-            return self._log.read_chunks(upto=self.position)
+            return self._log.read_chunks(upto=self.position, checked=True)
         return self._among(streams) if len(streams) > STREAMS_IN_MEMORY else self._of(streams)
 
     async def _among(self, streams: set[Stream]) -> AsyncGenerator[Sequence[Recorded], None]:
-        async with contextlib.aclosing(self._log.read_chunks(upto=self.position)) as chunks:
+        async with contextlib.aclosing(self._log.read_chunks(upto=self.position, checked=True)) as chunks:
             async for chunk in chunks:
                 yield [recorded for recorded in chunk if recorded.stream in streams]
 
     async def _of(self, streams: set[Stream]) -> AsyncGenerator[Sequence[Recorded], None]:
-        found = [recorded async for recorded in self._log.read(streams=streams, upto=self.position)]
+        found = [recorded async for recorded in self._log.read(streams=streams, upto=self.position, checked=True)]
         yield found
 
     async def _happened(self, chunks: AsyncIterator[Sequence[Recorded]]) -> AsyncIterator[Sequence[Recorded]]:
@@ -203,15 +207,22 @@ async def projections_as_of(
 
 
 async def position_at(log: EventLog, nanoseconds: int) -> int:
-    """The last position that was recorded at an instant or before; 0: none was."""
+    """The last position that was recorded at an instant or before; 0: none was.
+
+    Raises:
+        LogUnavailable: the database failed.
+    """
     before, after = 0, await log.head() + 1  # recorded_at never runs backwards, so halving finds it
-    async with log.engine.connect() as connection:
-        while after - before > 1:
-            middle = (before + after) // 2
-            recorded_at = await connection.scalar(sa.select(events.c.recorded_at).where(events.c.position == middle))
-            before, after = (
-                (middle, after) if recorded_at is not None and recorded_at <= nanoseconds else (before, middle)
-            )
+    try:
+        async with log.engine.connect() as connection:
+            while after - before > 1:
+                middle = (before + after) // 2
+                found = sa.select(events.c.recorded_at).where(events.c.position == middle)
+                recorded_at = await connection.scalar(found)
+                was_by_then = recorded_at is not None and recorded_at <= nanoseconds
+                before, after = (middle, after) if was_by_then else (before, middle)
+    except (OSError, sa.exc.DBAPIError) as error:
+        raise LogUnavailable(str(error)) from error
     return before
 
 

@@ -64,14 +64,18 @@ class Evolved(Struct, Generic[R], frozen=True):
     also: tuple[Struct, ...] = ()
 
 
-def on(*event_types: type[Event]) -> Callable[[H], H]:
+def on(*event_types: type[Event], makes: bool = False) -> Callable[[H], H]:
     """Mark the method of a projection that evolves a row by events of these types.
 
     The method takes ``(row, event, recorded, key)`` and returns what ``evolve`` returns.
+
+    Args:
+        makes: it only makes rows, and returns one that is there as it is; so it need not be called for those.
     """
 
     def mark(method: H) -> H:
         method.__evolves__ = event_types  # type: ignore[attr-defined]
+        method.__makes__ = makes  # type: ignore[attr-defined]
         return method
 
     return mark

@@ -7,6 +7,8 @@
    folded into the scratch tables now, so that their rows are looked at too.
 4. Only the rows that were found or touched are written: at once when they are few, else in short slices between which
    appends are served.
+   A row that the database refuses may want a unique value that another row has until it is written itself: then what
+   is listed of such tables is deleted, with all that refers to it, the difference is taken anew, and merged.
 5. The checkpoint is set to the position of the scratch tables and the group runs again, with the program's version.
 
 A process that dies before 3 leaves everything as it was. One that dies after it leaves the mark, and the next projector
@@ -34,6 +36,7 @@ from projections.difference import Differing, TableDifference
 from projections.errors import RebuildRunning
 from projections.projection import Group
 from projections.replay import Progress, Replay, replay_of
+from projections.scratch import to_its_end
 
 T = TypeVar("T")
 
@@ -89,7 +92,7 @@ async def rebuild(log: EventLog, group: Group, *, progress: Progress | None = No
 
     Raises:
         RebuildRunning: another process rebuilds.
-        ReplayFailed, CorruptLog: see there; the tables are as they were.
+        ReplayFailed, CorruptLog, TemporarySpaceShort: see there; the tables are as they were.
         LogUnavailable: the database failed, or its temporary space is full.
     """
     async with replay_of(log, group) as replay:
@@ -101,9 +104,11 @@ async def rebuild(log: EventLog, group: Group, *, progress: Progress | None = No
 async def finish_rebuild(log: EventLog, group: Group) -> bool:
     """Rebuild a group whose rebuild was cut short. False: it need not be, or whoever rebuilds is alive."""
     async with replay_of(log, group) as replay:
-        if not await replay.scratch.alone():
+        comparison = Comparison(group, replay)
+        # Looked at twice: nobody who wants to rebuild is to be refused because of somebody who only looks.
+        if (await comparison.checkpoint()).status != GroupState.REBUILDING or not await replay.scratch.alone():
             return False
-        if (await Comparison(group, replay).checkpoint()).status != GroupState.REBUILDING:
+        if (await comparison.checkpoint()).status != GroupState.REBUILDING:
             return False
         await _Rebuilding(log, group, replay).run(None)
         return True
@@ -134,15 +139,14 @@ class _Rebuilding:
         self._tables = self._comparison.tables
         far = await self._to_head(found, progress)
         began = time.monotonic()
-        position = await self._held()
         try:
-            await self._replay.advance(position)
+            await self._replay.advance(await self._held())
             # Of another program's projectors nobody knows which rows they touched since the snapshot.
             await self._list(again=far or not self._group.accepts(found.version))
             await self._merge(found.generation + 1)
         except BaseException:
             if not self._merged:
-                await asyncio.shield(asyncio.ensure_future(self._let_go(found)))
+                await to_its_end(self._let_go(found))
             raise
         held = time.monotonic() - began
         events, seconds = self._replay.position, self._replay.seconds
@@ -150,8 +154,7 @@ class _Rebuilding:
 
     async def _to_head(self, found: Checkpoint, progress: Progress | None) -> bool:
         """Replay what is not projected yet. A group that stopped stays where it is. Returns whether it was much."""
-        stopped = found.status == GroupState.STOPPED
-        head = found.position if stopped else await self._log.head()
+        head = found.position if await self._scratch.run(self._stopped) else await self._log.head()
         far = head - found.position > NEAR_EVENTS
         self._replay.watching = not far
         await self._replay.advance(head, progress=progress)
@@ -177,18 +180,36 @@ class _Rebuilding:
         await self._scratch.run(look)
 
     async def _merge(self, generation: int) -> None:
-        numbers = await self._scratch.run(lambda connection: [one.numbers(connection) for one in self._tables])
+        try:
+            await self._merge_listed(generation)
+        except NotStorable:
+            await self._make_room()
+            await self._list(again=True)
+            await self._merge_listed(generation)
+
+    async def _merge_listed(self, generation: int) -> None:
+        numbers = await self._numbers()
         # Children are removed before parents, or their foreign keys would take them along; parents are put first.
-        work = [(table.remove, number) for table, number in reversed(list(zip(self._tables, numbers, strict=True)))]
-        work += [(table.put, number) for table, number in zip(self._tables, numbers, strict=True)]
-        if sum(numbers) <= AT_ONCE_ROWS:
+        work = [(table.remove, number) for table, number in reversed(numbers)]
+        work += [(table.put, number) for table, number in numbers]
+        rows = sum(number for _, number in numbers)
+        if rows <= AT_ONCE_ROWS:
             await self._write(lambda connection: self._at_once(connection, work, generation))
-            self._merged = sum(numbers)
-            return
-        for step, number in work:
-            await self._in_slices(step, number)
-        self._merged = sum(numbers)
-        await self._write(lambda connection: self._release(connection, generation))
+        else:
+            for step, number in work:
+                await self._in_slices(step, number)
+            await self._write(lambda connection: self._release(connection, generation))
+        self._merged = rows
+
+    async def _make_room(self) -> None:
+        """What foreign keys take along is not listed, so all has to be compared again."""
+        for table, number in reversed(await self._numbers()):
+            if table.has_unique_values:
+                await self._in_slices(table.clear, number)
+
+    async def _numbers(self) -> list[tuple[Differing, int]]:
+        """For each table the highest number of its list, parents first."""
+        return await self._scratch.run(lambda connection: [(one, one.numbers(connection)) for one in self._tables])
 
     async def _in_slices(self, step: _Step, number: int) -> None:
         after, rows = 0, FIRST_SLICE_ROWS
@@ -233,6 +254,12 @@ class _Rebuilding:
         insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(projection_checkpoints)
         insert = insert.values(group_name=self._group.name, **values, updated_at=time.time_ns())
         connection.execute(insert.on_conflict_do_nothing())
+
+    def _stopped(self, connection: sa.Connection) -> bool:
+        """Whether the group stands before an event that it cannot fold, also when a rebuild was cut short since."""
+        c = projection_checkpoints.c
+        statement = sa.select(c.error_position).where(c.group_name == self._group.name)
+        return connection.scalar(statement) is not None
 
     def _mark(self, connection: sa.Connection) -> int:
         found = self._comparison.read(connection, lock=True)

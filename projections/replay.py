@@ -12,21 +12,20 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from byjy_events.backend import NotStorable, NotStored, Unclear
+from byjy_events.backend import NotStorable
 from byjy_events.database import is_sqlite, open_engine, sqlite_path
-from byjy_events.errors import CorruptLog, LogUnavailable
-from byjy_events.leaf import content_hash, leaf_hash
 from byjy_events.log import EventLog
 from byjy_events.recorded import Recorded
 from projections.errors import ReplayFailed
 from projections.folding import Changes, Fold, FoldFailed
 from projections.postgres_scratch import PostgresScratch
 from projections.projection import Group, Key, Projection
+from projections.runner import available
 from projections.scratch import Scratch, create
 from projections.sqlite_scratch import SqliteScratch
 
-CHUNK_EVENTS = 4_000
-"""Events that are folded at once."""
+CHUNK_EVENTS = 1_000
+"""Events that are folded at once; for so long other tasks of the process have to wait."""
 
 ROWS_AT_ONCE = 20_000
 """Changed rows that are stored together. Of fewer, more change again and are stored again; of more, the last ones are
@@ -57,6 +56,7 @@ class Replay:
         self.watching = False
         self.touched: list[tuple[Projection[Any], list[Key]]] = []
         self._stored = 0
+        self._dropped = False
         self._storing: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
@@ -71,7 +71,7 @@ class Replay:
             ReplayFailed: an event cannot be folded, or makes a row that the database refuses.
             CorruptLog: an event is not what was appended.
         """
-        chunks = self._log.read_chunks(after=self.position, upto=upto, size=CHUNK_EVENTS)
+        chunks = self._log.read_chunks(after=self.position, upto=upto, size=CHUNK_EVENTS, checked=True)
         async with contextlib.aclosing(chunks):
             await self.fold(chunks, upto, progress=progress)
 
@@ -95,16 +95,16 @@ class Replay:
         try:
             if self._storing is not None:
                 await asyncio.wait([self._storing])
+                if not self._storing.cancelled():
+                    self._storing.exception()  # looked at: something else went wrong before
         finally:
             await self.scratch.close()
 
     async def _step(self, chunk: Sequence[Recorded]) -> None:
-        for recorded in chunk:
-            _refuse_altered(recorded)
         try:
             work, wanted, passed_over = self._fold.plan(chunk)
-            if wanted:
-                await self._settle()
+            if wanted and self._dropped:
+                await self._settle()  # rows that are neither in memory nor stored yet would seem not to be there
             for projection, keys in wanted.items():
                 self._fold.bring(projection, await self.scratch.load(projection, keys))
             self._fold.go(work)
@@ -116,6 +116,7 @@ class Replay:
             await self._flush()
         if self._fold.full:
             self._fold.drop()
+            self._dropped = True
 
     async def _flush(self) -> None:
         """Begin to store what changed. Rows stay in memory as long as there is room, so most are stored once."""
@@ -136,6 +137,7 @@ class Replay:
         if self._storing is not None:
             await asyncio.wait([self._storing])
             storing, self._storing = self._storing, None
+            self._dropped = False
             storing.result()
 
     async def _culprit(self, after: int, error: NotStorable) -> ReplayFailed:
@@ -147,7 +149,7 @@ class Replay:
                 for projection, keys in wanted.items():
                     fold.bring(projection, await self.scratch.load(projection, keys))
                 await self.scratch.store(fold.run(work))
-            except (NotStorable, NotStored, Unclear) as cause:
+            except NotStorable as cause:
                 return self._failed(recorded, cause)
         return ReplayFailed(self.group.name, after, "?", str(error))
 
@@ -164,10 +166,9 @@ async def replay_of(log: EventLog, group: Group) -> AsyncIterator[Replay]:
     """
     replay = Replay(log, group, _scratch(log))
     try:
-        await replay.begin()
-        yield replay
-    except (NotStored, NotStorable, Unclear) as error:
-        raise LogUnavailable(str(error)) from error
+        with available():
+            await replay.begin()
+            yield replay
     finally:
         await replay.close()
 
@@ -175,15 +176,6 @@ async def replay_of(log: EventLog, group: Group) -> AsyncIterator[Replay]:
 def touched_keys(changes: Changes) -> list[Key]:
     """The keys of everything that changed."""
     return [*map(changes.projection.key_of, changes.rows), *changes.gone]
-
-
-def _refuse_altered(one: Recorded) -> None:
-    content = content_hash(
-        one.event_id_bytes, one.category, one.stream_id_bytes, one.type, one.schema_version, one.payload,
-        one.occurred_at, one.received_at, one.actor, one.correlation_id_bytes, one.causation_id_bytes,
-    )  # fmt: skip
-    if leaf_hash(content, one.position, one.stream_version, one.recorded_at) != one.leaf_hash:
-        raise CorruptLog(one.position, "altered; its leaf hash is of something else")
 
 
 def _scratch(log: EventLog) -> Scratch:

@@ -10,7 +10,8 @@ refused here; but no foreign keys, which the fold keeps, and no further indexes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -39,7 +40,10 @@ class Scratch(Protocol):
         ...
 
     def snapshot(self) -> AbstractAsyncContextManager[None]:
-        """Inside, every read of a live table sees the same moment. No lock is held."""
+        """Inside, every read of a live table sees the same moment. No lock is held.
+
+        What raises inside leaves nothing to do but :meth:`close`.
+        """
         ...
 
     async def write(self, function: Callable[[sa.Connection], T]) -> T:
@@ -57,6 +61,14 @@ class Scratch(Protocol):
 
     async def store(self, changes: Sequence[Changes]) -> None:
         """Put rows into the scratch tables, all of them or none."""
+        ...
+
+    async def require_space(self) -> None:
+        """Refuse to begin with what would fill the disk, as far as that can be known.
+
+        Raises:
+            TemporarySpaceShort: see there.
+        """
         ...
 
     async def alone(self) -> bool:
@@ -93,6 +105,19 @@ def create_indexes(connection: sa.Connection, group: Group) -> None:
         for index in table.indexes:
             connection.execute(CreateIndex(index), execution_options=_in_scratch(connection))
         connection.exec_driver_sql(f"ANALYZE {scratch_schema(connection.dialect)}.{table.name}")
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Whoever waits may be cancelled; a statement cut off in the middle would take the connection with it."""
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(looked_at)
+    return await asyncio.shield(task)
+
+
+def looked_at(task: asyncio.Future[Any]) -> None:
+    """A callback: what became of a task is no news when nobody waits for it any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _in_scratch(connection: sa.Connection) -> dict[str, Any]:

@@ -12,19 +12,24 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import portalocker
 import sqlalchemy as sa
+import structlog
 from portalocker import LockFlags
 
+from byjy_events import collector
 from byjy_events.backend import NotStorable, NotStored, Unclear
 from byjy_events.sqlite.backend import REFUSED_DATA
 from byjy_events.sqlite.lane import connect
 from byjy_events.sqlite.turnstile import Turnstile
 from projections.folding import Changes
 from projections.projection import Key, Projection
+from projections.scratch import to_its_end
+from projections.space import require_temporary_space
 from projections.sqlite_store import PARAMETERS, shape_of, statements_of
 from projections.store import fitting
 
@@ -32,6 +37,11 @@ T = TypeVar("T")
 
 PART_ROWS = 1_024
 """Rows that are made ready for the driver at once."""
+
+PRAGMAS = ("temp.cache_size = -32768", "temp.journal_mode = MEMORY")
+"""Settings of the temporary schema."""
+
+_log = structlog.get_logger("projections")
 
 
 class SqliteScratch:
@@ -47,6 +57,7 @@ class SqliteScratch:
         self._turnstile: Turnstile | None = None
         self._right: int | None = None
         self._in_snapshot = False
+        self._closed = False
 
     async def run(self, function: Callable[[sa.Connection], T]) -> T:
         return await self._in_thread(lambda: function(self._connected()))
@@ -55,12 +66,9 @@ class SqliteScratch:
     async def snapshot(self) -> AsyncIterator[None]:
         await self.run(lambda connection: connection.exec_driver_sql("BEGIN"))
         self._in_snapshot = True
-        try:
-            yield
-        finally:
-            self._in_snapshot = False
-            # What was put into the scratch tables meanwhile stays.
-            await asyncio.shield(self.run(_end))
+        yield
+        self._in_snapshot = False
+        await self.run(_end)  # what was put into the scratch tables meanwhile stays
 
     async def write(self, function: Callable[[sa.Connection], T]) -> T:
         def in_turn() -> T:
@@ -70,7 +78,7 @@ class SqliteScratch:
             with self._turnstile:
                 return _transaction(connection, "BEGIN IMMEDIATE", lambda: function(connection))
 
-        return await asyncio.shield(self._in_thread(in_turn))
+        return await to_its_end(self._in_thread(in_turn))
 
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
         shape = shape_of(projection)
@@ -89,28 +97,42 @@ class SqliteScratch:
         return await self._in_thread(fetch)
 
     async def store(self, changes: Sequence[Changes]) -> None:
-        def store() -> None:
-            connection = self._connected()
-            driver = _driver(connection)
+        if self._in_snapshot:
+            await self._store_parts(changes)
+            return
+        await self._in_thread(lambda: _driver(self._connected()).execute("BEGIN"))
+        try:
+            await self._store_parts(changes)
+        except BaseException:
+            await asyncio.shield(self._in_thread(lambda: _roll_back(_driver(self._connected()))))
+            raise
+        await self._in_thread(lambda: _driver(self._connected()).execute("COMMIT"))
 
-            def execute() -> None:
-                for part in _parts(changes):
-                    for statement, parameters in statements_of(part):
-                        driver.execute(statement, parameters)
+    async def _store_parts(self, changes: Sequence[Changes]) -> None:
+        for part in _parts(changes):
+            # Made here, not in the thread: there it would take the interpreter lock away, after every single row, from
+            # the thread that reads the next events.
+            with collector.paused():
+                statements = list(statements_of(part))
+            await self._in_thread(partial(self._execute, statements))
 
-            if self._in_snapshot:
-                execute()
-            else:
-                _transaction(connection, "BEGIN", execute)
+    def _execute(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        driver = _driver(self._connected())
+        for statement, parameters in statements:
+            driver.execute(statement, parameters)
 
-        await self._in_thread(store)
+    async def require_space(self) -> None:
+        await self._in_thread(lambda: require_temporary_space(self._path))
 
     async def alone(self) -> bool:
         return await self._in_thread(self._take_right)
 
     async def close(self) -> None:
-        await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect))
-        self._thread.shutdown(wait=False)
+        if not self._closed:
+            self._closed = True
+            closing = asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
+            self._thread.shutdown(wait=False)  # it ends behind what is queued, also when nobody waits any more
+            await asyncio.shield(closing)
 
     def _take_right(self) -> bool:
         if self._right is None:
@@ -129,23 +151,26 @@ class SqliteScratch:
     def _connected(self) -> sa.Connection:
         if self._connection is None:
             self._connection = self._engine.connect()
-            for pragma in ("temp.cache_size = -32768", "temp.journal_mode = MEMORY"):
+            for pragma in PRAGMAS:
                 self._connection.exec_driver_sql(f"PRAGMA {pragma}")
         return self._connection
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            if self._turnstile is None:
-                self._turnstile = Turnstile(self._path)
-            with self._turnstile:  # the last connection to a file checkpoints it when it closes
-                self._connection.close()
-            self._connection = None
-        if self._turnstile is not None:
-            self._turnstile.close()
-            self._turnstile = None
-        if self._right is not None:
-            os.close(self._right)
-            self._right = None
+        try:
+            if self._connection is not None:
+                if self._turnstile is None:
+                    self._turnstile = Turnstile(self._path)
+                with self._turnstile:  # the last connection to a file checkpoints it when it closes
+                    _roll_back(_driver(self._connection))
+                    self._connection.close()
+        except (sqlite3.Error, sa.exc.DBAPIError, OSError) as error:
+            _log.warning("scratch_not_closed", cause=str(error))  # whatever it worked for has its result
+        finally:
+            if self._turnstile is not None:
+                self._turnstile.close()
+            if self._right is not None:
+                os.close(self._right)
+            self._connection = self._turnstile = self._right = None
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
         try:
@@ -180,14 +205,23 @@ def _transaction(connection: sa.Connection, begin: str, function: Callable[[], T
     try:
         result = function()
     except BaseException:
-        if driver.in_transaction:
-            driver.execute("ROLLBACK")
+        _roll_back(driver)
         raise
     try:
         driver.execute("COMMIT")
+    except sqlite3.IntegrityError:  # a deferred constraint of somebody's own table
+        _roll_back(driver)
+        raise
     except sqlite3.Error as error:
+        _roll_back(driver)  # it would hold up every other writer
         raise Unclear(str(error)) from error
     return result
+
+
+def _roll_back(driver: sqlite3.Connection) -> None:
+    if driver.in_transaction:  # SQLite rolls back by itself on some errors, a full disk for one
+        with contextlib.suppress(sqlite3.Error):
+            driver.execute("ROLLBACK")
 
 
 def _end(connection: sa.Connection) -> None:

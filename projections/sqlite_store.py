@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from functools import cache
 from itertools import chain
 from typing import Any, TypeVar
 
 import msgspec
-import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite.aiosqlite import dialect as sqlite_dialect
 
 from byjy_events import collector
 from byjy_events.backend import NotStorable, NotStored
-from byjy_events.columns import Flag, Money, Uuid
-from byjy_events.numbers import spelled
 from byjy_events.query import Query
 from byjy_events.sqlite.backend import REFUSED_DATA, SqliteBackend, chunk_of
 from projections.checkpoints import (
@@ -32,6 +28,8 @@ from projections.checkpoints import (
 from projections.errors import TablesUnusable
 from projections.folding import Changes
 from projections.projection import Key, Projection
+from projections.sqlite_upsert import Upsert
+from projections.sqlite_values import column_inward, inward
 from projections.store import Step, fitting
 
 T = TypeVar("T")
@@ -154,13 +152,13 @@ def statements_of(changes: Changes) -> Iterator[tuple[str, Sequence[Any]]]:
     """What stores the changes of one projection: statements and their parameters."""
     shape = shape_of(changes.projection)
     with fitting():
-        present = list(map(shape.values, changes.rows))
+        columns = shape.columns(changes.rows)
         gone = list(map(shape.key_values, changes.gone))
-    start = 0
-    for rows, upsert in shape.upserts:
-        while start + rows <= len(present):
-            yield upsert, list(chain.from_iterable(present[start : start + rows]))
-            start += rows
+    start, end = 0, len(changes.rows)
+    for upsert in shape.upserts:
+        while start + upsert.rows <= end:
+            yield upsert.filled([column[start : start + upsert.rows] for column in columns])
+            start += upsert.rows
     for key in gone:
         yield shape.delete, key
 
@@ -168,12 +166,13 @@ def statements_of(changes: Changes) -> Iterator[tuple[str, Sequence[Any]]]:
 class Shape(msgspec.Struct):
     """One projection's table as the driver sees it: statements, and the way of values in and out."""
 
-    upserts: list[tuple[int, str]]
-    """Statements for so many rows at once, largest first; the last one is for a single row."""
+    upserts: list[Upsert]
+    """For ever fewer rows at once; the last one is for a single row."""
     delete: str
     key_width: int
     select: Callable[[int], str]
-    values: Callable[[Any], list[Any]]
+    columns: Callable[[Sequence[Any]], list[Sequence[Any]]]
+    """The columns of rows, as the driver takes their values."""
     key_values: Callable[[Key], tuple[Any, ...]]
     row: Callable[[Sequence[Any]], Any]
 
@@ -188,20 +187,19 @@ def shape_of(projection: Projection[Any]) -> Shape:
     all_of_table = ", ".join(f"{table.name}.{name}" for name in columns)
     settable = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
     conflict = f"DO UPDATE SET {settable}" if settable and not projection.append_only else "DO NOTHING"
-    marks = ", ".join("?" * len(columns))
+    into, on_conflict = f"INSERT INTO {table.name} ({listed}) VALUES ", f" ON CONFLICT ({key}) {conflict}"  # noqa: S608
     one_key = f"({', '.join('?' * len(keys))})"
-    inward = enumerate(_inward(column.type) for column in table.columns)
-    changed = [(index, change) for index, change in inward if change is not None]
-    key_inward = [_inward(table.columns[name].type) for name in keys]
+    changes = enumerate(column_inward(column.type) for column in table.columns)
+    changed = [(index, change) for index, change in changes if change is not None]
+    key_inward = [inward(table.columns[name].type) for name in keys]
     outward = [_outward(column.type) for column in table.columns]
     row_type = projection.row_type
 
-    def values(row: Any) -> list[Any]:
-        plain = list(msgspec.structs.astuple(row))
-        for index, change in changed:
-            if plain[index] is not None:
-                plain[index] = change(plain[index])
-        return plain
+    def by_column(rows: Sequence[Any]) -> list[Sequence[Any]]:
+        values: list[Sequence[Any]] = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
+        for index, change in changed if values else ():
+            values[index] = change(values[index])
+        return values
 
     def key_values(key: Key) -> tuple[Any, ...]:
         parts = key if len(keys) > 1 else (key,)
@@ -221,44 +219,19 @@ def shape_of(projection: Projection[Any]) -> Shape:
         wanted = f"WITH wanted ({key}) AS (VALUES {', '.join([one_key] * count)})"
         return f"{wanted} SELECT {all_of_table} FROM wanted CROSS JOIN {table.name} USING ({key})"  # noqa: S608
 
-    def upsert(rows: int) -> str:
-        values = ", ".join([f"({marks})"] * rows)
-        return f"INSERT INTO {table.name} ({listed}) VALUES {values} ON CONFLICT ({key}) {conflict}"  # noqa: S608
-
     return Shape(
-        [(rows, upsert(rows)) for rows in (*SLAB_ROWS, 1) if rows * len(columns) <= PARAMETERS],
+        [
+            Upsert(into, on_conflict, rows, len(columns))
+            for rows in (*SLAB_ROWS, 1)
+            if rows * len(columns) <= PARAMETERS
+        ],
         f"DELETE FROM {table.name} WHERE ({key}) = {one_key}",  # noqa: S608
         len(keys),
         select,
-        values,
+        by_column,
         key_values,
         row,
     )
-
-
-def _inward(column_type: Any) -> Callable[[Any], Any] | None:
-    """From a row's value to SQLite's; None: it is the same."""
-    if isinstance(column_type, Uuid):
-        return _uuid_bytes
-    if isinstance(column_type, Money):
-        return _money
-    if isinstance(column_type, Flag):
-        return int
-    if isinstance(column_type, (sa.String, sa.types.TypeDecorator)):
-        return str.__str__  # an enum is a str too, which the driver would have to adapt
-    return None
-
-
-def _money(value: Decimal) -> str:
-    text = str(value)
-    if "E" in text or text == "-0" or (text[-1] == "0" and "." in text):
-        return spelled(value)
-    return text
-
-
-def _uuid_bytes(value: Any) -> bytes:
-    raw: bytes = value.bytes
-    return raw
 
 
 def _outward(column_type: Any) -> Callable[[Any], Any] | None:

@@ -51,6 +51,7 @@ async def verify(
     Raises:
         GroupRebuilding: its rows are of no one position.
         ReplayFailed, CorruptLog: an event cannot be folded, or is not what was appended.
+        TemporarySpaceShort: see there.
         TablesUnusable: a table is missing, or other than the program thinks.
         LogUnavailable: the database failed, or its temporary space is full.
     """

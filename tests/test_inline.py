@@ -391,6 +391,7 @@ async def test_a_rebuild_goes_on_beside_inline_appends(database: str, log: Event
         assert (await rebuild(log, TRADING)).differences > 0
         await projector.wait_for(await telling, timeout_seconds=20)
         assert await is_at_the_head(log)
+        await projector.wait_for(await place(log), timeout_seconds=20)
         await place(log)
         assert await is_at_the_head(log)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.crash_projector.campaign import kill_again_and_again
 
-KILLS = 50
+KILLS = 100
 
 
 async def test_a_killed_projector_leaves_rows_and_checkpoint_of_one_position(database: str) -> None:

@@ -22,7 +22,7 @@ from tests.crash_projector.child import projecting
 from tests.folding import Folded
 from tests.lifecycles import lifecycles
 from tests.postgres import Server
-from tests.replay import checkpoint, stored
+from tests.replay import Tables, checkpoint, stored
 from tests.story import tell
 
 KILLS_PER_DATABASE = 100
@@ -91,6 +91,10 @@ class Truth:
         self._folded = Folded()
         self.position = 0
 
+    def equals(self, found: Tables) -> bool:
+        """Whether these rows are as of the last checkpoint that was seen."""
+        return all(found[one.table.name] == self._folded.rows[one.name] for one in TRADING.projections)
+
     async def compare(self, log: EventLog, when: str) -> int:
         """Compare every row of every table at the stored checkpoint, which is returned."""
         position = (await checkpoint(log)).position
@@ -106,7 +110,7 @@ class Truth:
 
 
 @contextlib.contextmanager
-def _databases(kind: str) -> Iterator[Iterator[str]]:
+def databases(kind: str) -> Iterator[Iterator[str]]:
     """URLs of ever new databases."""
     with contextlib.ExitStack() as open_ones:
         if kind == "sqlite":
@@ -135,7 +139,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     given = parser.parse_args()
     left, seed, kills, midway = given.kills, given.seed, 0, 0
-    with _databases(given.database) as urls:
+    with databases(given.database) as urls:
         while left > 0:
             report = asyncio.run(kill_again_and_again(next(urls), min(left, KILLS_PER_DATABASE), seed))
             kills, midway = kills + report.kills, midway + report.midway

@@ -1,0 +1,1 @@
+"""Rebuilds that are killed at any instant of their course."""
