@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from byjy_events.database import is_sqlite, parse_url, sqlite_path
 from projections import TRADING
+from projections.checkpoints import projection_checkpoints
 from tests.rows import writable_engine
 
 STRANGER = UUID("019a0000-0000-7000-8000-00000000dead")
@@ -75,6 +76,8 @@ async def wipe(url: str) -> None:
     """Remove every row of every table of the group; the checkpoint stays."""
     engine = writable_engine(url)
     async with engine.begin() as connection:
+        # As a projector's step begins; else the two could wait for each other's rows.
+        await connection.execute(sa.select(projection_checkpoints).with_for_update())
         for table in reversed(TRADING.tables):
             await connection.execute(table.delete())
     await engine.dispose()

@@ -55,12 +55,12 @@ async def test_temporary_space_that_is_full_leaves_everything_as_it_was(
 ) -> None:
     """However far it suffices: rebuild, verify and the past say so, and all works once there is room."""
     async with EventLog.open(database) as log:
-        await tell_lives(log, seed=31, orders=120)
+        await tell_lives(log, seed=31, orders=300)
         await catch_up(log, TRADING)
         await tamper(database, "orders", "DIFFERENT")
         before, rows = await checkpoint(log), await stored(log)
         refused = 0
-        for pages in (10, 40, 60, 80, 100, 130, 160):
+        for pages in (10, 25, 35, 45, 55, 65, 100, 200):
             limit(monkeypatch, "temp", pages)
             try:
                 await verify(log, TRADING)
@@ -80,7 +80,7 @@ async def test_temporary_space_that_is_full_leaves_everything_as_it_was(
                 with pytest.raises(LogUnavailable, match="full"):
                     await past.fetch(sa.select(orders.c.id))
             monkeypatch.setattr(sqlite_scratch, "PRAGMAS", PRAGMAS)
-            assert len(await past.fetch(sa.select(orders.c.id))) == 120
+            assert len(await past.fetch(sa.select(orders.c.id))) == 300
         assert (await rebuild(log, TRADING)).differences == 1
         assert await assert_rows_are_the_log(log) == await log.head()
 
@@ -94,7 +94,7 @@ async def test_a_disk_that_is_full_during_the_merge_is_finished_later(
     monkeypatch.setattr(rebuilding, "FIRST_SLICE_ROWS", 5)
     monkeypatch.setattr("projections.beginning.PATIENCE_SECONDS", 0.05)
     async with EventLog.open(database) as log:
-        await tell_lives(log, seed=32, orders=120)
+        await tell_lives(log, seed=32, orders=200)
         await catch_up(log, TRADING)
         await wipe(database)
     vandal = sqlite3.connect(tmp_path / "log.db")
@@ -102,7 +102,7 @@ async def test_a_disk_that_is_full_during_the_merge_is_finished_later(
     (pages,) = vandal.execute("PRAGMA page_count").fetchone()
     vandal.close()
     async with EventLog.open(database) as log:
-        limit(monkeypatch, "main", pages + 12)
+        limit(monkeypatch, "main", pages + 3)
         with pytest.raises(LogUnavailable, match="full"):
             await rebuild(log, TRADING)
         left = await checkpoint(log)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from projections.seen import BITS, Seen
+from projections.seen import Seen
 
 
 def test_a_key_is_known_from_the_second_time_on() -> None:

@@ -67,15 +67,8 @@ def test_a_column_of_money_is_spelled_canonically() -> None:
     """One odd spelling among many, a null or an exponent changes nothing about the others."""
     change = column_inward(orders.c.price.type)
     assert change is not None
-    odd_ones = (("1E-7", "0.0000001"), ("1.50", "1.5"), ("-0", "0"), ("100", "100"), ("0", "0"), ("10.0", "10"))
-    for odd, spelled in odd_ones:
-        ("1E-7", "0.0000001"),
-        ("1.50", "1.5"),
-        ("-0", "0"),
-        ("100", "100"),
-        ("0", "0"),
-        ("10.0", "10"),
-    ):
+    odd_ones = {"1E-7": "0.0000001", "1.50": "1.5", "-0": "0", "100": "100", "0": "0", "10.0": "10"}
+    for odd, spelled in odd_ones.items():
         assert change([Decimal("585.33"), Decimal(odd), Decimal("1000")]) == ["585.33", spelled, "1000"]
         assert change([None, Decimal(odd)]) == [None, spelled]
     assert change([Decimal("1.05"), Decimal("20"), Decimal("0.10203")]) == ["1.05", "20", "0.10203"]
