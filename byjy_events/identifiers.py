@@ -8,6 +8,7 @@ there, so that the same fact told twice has the same id.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from uuid import UUID
 
 import msgspec
@@ -22,11 +23,9 @@ _VERSION_AND_VARIANT_MASK = ~((0xF << 76) | (0x3 << 62))
 _VERSION_5_RFC_VARIANT = (5 << 76) | (2 << 62)
 
 
-def uuid_of(raw: bytes) -> UUID:
-    """The UUID of 16 bytes. It is a ``uuid.UUID`` to everybody, and equal to one; but it is made and hashed in C, which
-    the standard library's is not, and a fold makes and hashes some for every event.
-    """
-    return DriverUuid(raw)
+uuid_of: Callable[[bytes], UUID] = DriverUuid
+"""The UUID of 16 bytes. It is a ``uuid.UUID`` to everybody, and equal to one; but it is made and hashed in C, which the
+standard library's is not, and a fold makes and hashes some for every event."""
 
 
 def new_order_id() -> UUID:

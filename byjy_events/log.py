@@ -25,7 +25,7 @@ from byjy_events.migrating import ensure_schema
 from byjy_events.plan import Known, Part, Verdict
 from byjy_events.query import Query, names_of, query_of
 from byjy_events.recorded import Entry, Outcome, Receipt, Recorded, Write
-from byjy_events.rows import recorded_from, refuse_altered, refuse_gap
+from byjy_events.rows import all_recorded, refuse_altered, refuse_gap
 from byjy_events.stream import ANY, Expected, Stream
 from byjy_events.tail import Tail
 from byjy_events.writer import Writer
@@ -337,7 +337,7 @@ class EventLog:
         if query.checked:
             refuse_altered(rows)
         with collector.paused():
-            return [recorded_from(row) for row in rows]
+            return all_recorded(rows)
 
     # --- after a commit -------------------------------------------------------------------------------
 

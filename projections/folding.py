@@ -20,7 +20,7 @@ from byjy_events.recorded import Recorded
 from projections.projection import Evolved, Group, Key, Projection
 from projections.seen import Seen
 
-ROWS_KEPT = 100_000
+ROWS_KEPT = 80_000
 """Rows that stay in memory between chunks."""
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from byjy_events.event import Event
+from byjy_events.identifiers import uuid_of
 from byjy_events.recorded import Recorded
 from byjy_events.vocabulary import orders as events
 from byjy_events.vocabulary.orders import OrderStatus
@@ -39,7 +40,7 @@ class Orders(Projection[OrderRow]):
     row_type = OrderRow
 
     def keys(self, recorded: Recorded) -> Sequence[Key]:
-        return (recorded.stream_id,)
+        return (uuid_of(recorded.stream_id_bytes),)
 
     @on(events.OrderPlaced)
     def placed(self, row: OrderRow | None, event: events.OrderPlaced, recorded: Recorded, key: UUID) -> OrderAnswer:

@@ -62,7 +62,8 @@ class TradingPairs(Projection[TradingPairRow]):
 
     def keys(self, recorded: Recorded) -> Sequence[Key]:
         event: Any = recorded.event
-        return (trading_pair_id(event.pair),)
+        pair: Pair = event.pair
+        return (_pair_id(pair.exchange, pair.symbol),)
 
     @on(PairListed)
     def listed(self, row: TradingPairRow | None, event: PairListed, recorded: Recorded, key: UUID) -> TradingPairRow:

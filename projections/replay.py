@@ -27,7 +27,7 @@ from projections.sqlite_scratch import SqliteScratch
 CHUNK_EVENTS = 1_000
 """Events that are folded at once; for so long other tasks of the process have to wait."""
 
-ROWS_AT_ONCE = 20_000
+ROWS_AT_ONCE = 50_000
 """Changed rows that are stored together. Of fewer, more change again and are stored again; of more, the last ones are
 stored while nothing is left to fold."""
 

@@ -38,8 +38,8 @@ T = TypeVar("T")
 PART_ROWS = 1_024
 """Rows that are made ready for the driver at once."""
 
-PRAGMAS = ("temp.cache_size = -32768", "temp.journal_mode = MEMORY")
-"""Settings of the temporary schema."""
+PRAGMAS = ("main.cache_size = -16384", "temp.cache_size = -32768", "temp.journal_mode = MEMORY")
+"""Settings of its connection. Each row is looked at once or twice: a larger cache would only take memory."""
 
 _log = structlog.get_logger("projections")
 

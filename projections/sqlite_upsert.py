@@ -34,7 +34,7 @@ class Upsert:
         agreeing = 0
         if self.rows > 1:
             for index, column in enumerate(columns):
-                if column.count(column[0]) == self.rows:
+                if column[0] == column[-1] and column.count(column[0]) == self.rows:
                     agreeing |= 1 << index
         text = self._texts.get(agreeing)
         if text is None:
