@@ -56,7 +56,8 @@ class GroupOutdated(ByjyError):
         self.group = group
         self.found = found
         self.expected = expected
-        super().__init__(f"group {group}: rows are of version [{found}], this program has [{expected}]")
+        versions = f"rows are of version [{found}], this program has [{expected}]"
+        super().__init__(f"group {group}: {versions}; byjy rebuild {group} brings them up to date")
 
 
 class GroupRebuilding(ByjyError):

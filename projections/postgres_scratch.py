@@ -11,11 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from byjy_events.backend import NotStored
-from byjy_events.postgres.backend import translated
 from projections.folding import Changes
-from projections.postgres_store import shape_of, write_changes
+from projections.postgres_store import shape_of, usable, write_changes
 from projections.projection import Key, Projection
-from projections.scratch import to_its_end
+from projections.scratch import awaited, to_its_end
 from projections.store import fitting
 
 T = TypeVar("T")
@@ -81,7 +80,7 @@ class PostgresScratch:
 
     async def close(self) -> None:
         self._closed = True  # what still waits for its turn must not open another connection
-        await to_its_end(self._close())
+        await awaited(asyncio.ensure_future(self._close()))
 
     async def _close(self) -> None:
         with contextlib.suppress(Exception):  # a broken connection may fail in any way, and a server may hang
@@ -100,7 +99,7 @@ class PostgresScratch:
 
     async def _run(self, function: Callable[[sa.Connection], T]) -> T:
         async with self._one_at_a_time:
-            with translated():
+            with usable():
                 connection = await self._connected()
                 try:
                     return await connection.run_sync(function)
@@ -125,7 +124,7 @@ class PostgresScratch:
     @contextlib.asynccontextmanager
     async def _driver(self) -> AsyncIterator[Any]:
         async with self._one_at_a_time:
-            with translated():
+            with usable():
                 raw = await (await self._connected()).get_raw_connection()
                 yield raw.driver_connection
 

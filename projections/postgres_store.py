@@ -115,7 +115,7 @@ async def _taken(connection: Any, step: Step) -> bool:
 @contextlib.asynccontextmanager
 async def _connected(kept: KeptConnection) -> AsyncIterator[Any]:
     """The connection; one that failed, or was left in the middle of something, is not used again."""
-    with _translated():
+    with usable():
         try:
             yield await kept.connected()
         except BaseException:
@@ -124,7 +124,12 @@ async def _connected(kept: KeptConnection) -> AsyncIterator[Any]:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def usable() -> Iterator[None]:
+    """What the driver raises inside, as what it means for the tables of the read side.
+
+    Raises:
+        TablesUnusable, NotStorable, NotStored, Unclear: see there.
+    """
     try:
         with translated():
             yield

@@ -21,7 +21,7 @@ from projections.folding import Changes, Fold, FoldFailed
 from projections.postgres_scratch import PostgresScratch
 from projections.projection import Group, Key, Projection
 from projections.runner import available
-from projections.scratch import Scratch, create
+from projections.scratch import Scratch, awaited, create
 from projections.sqlite_scratch import SqliteScratch
 
 CHUNK_EVENTS = 1_000
@@ -94,9 +94,7 @@ class Replay:
         """Throw everything away. Safe to call twice."""
         try:
             if self._storing is not None:
-                await asyncio.wait([self._storing])
-                if not self._storing.cancelled():
-                    self._storing.exception()  # looked at: something else went wrong before
+                await awaited(self._storing)
         finally:
             await self.scratch.close()
 

@@ -114,6 +114,19 @@ async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
     return await asyncio.shield(task)
 
 
+async def awaited(work: asyncio.Future[Any]) -> None:
+    """Wait for the end of something that must not be left half done, however often whoever waits is cancelled."""
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    looked_at(work)
+    if cancelled is not None:
+        raise cancelled
+
+
 def looked_at(task: asyncio.Future[Any]) -> None:
     """A callback: what became of a task is no news when nobody waits for it any more."""
     if not task.cancelled():

@@ -28,9 +28,9 @@ from byjy_events.sqlite.lane import connect
 from byjy_events.sqlite.turnstile import Turnstile
 from projections.folding import Changes
 from projections.projection import Key, Projection
-from projections.scratch import to_its_end
+from projections.scratch import awaited, to_its_end
 from projections.space import require_temporary_space
-from projections.sqlite_store import PARAMETERS, shape_of, statements_of
+from projections.sqlite_store import PARAMETERS, shape_of, statements_of, unusable
 from projections.store import fitting
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ class SqliteScratch:
             self._closed = True
             closing = asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
             self._thread.shutdown(wait=False)  # it ends behind what is queued, also when nobody waits any more
-            await asyncio.shield(closing)
+            await awaited(closing)  # whoever is cancelled twice may want to rebuild at once
 
     def _take_right(self) -> bool:
         if self._right is None:
@@ -192,11 +192,13 @@ def _translated(function: Callable[[], T]) -> T:
     try:
         return function()
     except sa.exc.DBAPIError as error:
-        raise (NotStorable if isinstance(error.orig, REFUSED_DATA) else NotStored)(str(error.orig)) from error.orig
+        if isinstance(error.orig, REFUSED_DATA):
+            raise NotStorable(str(error.orig)) from error.orig
+        raise unusable(error.orig) or NotStored(str(error.orig)) from error.orig
     except REFUSED_DATA as error:
         raise NotStorable(str(error)) from error
     except (sqlite3.Error, OSError) as error:
-        raise NotStored(str(error)) from error
+        raise unusable(error) or NotStored(str(error)) from error
 
 
 def _transaction(connection: sa.Connection, begin: str, function: Callable[[], T]) -> T:

@@ -81,14 +81,14 @@ class SqliteStore:
         except REFUSED_DATA as error:
             raise NotStorable(str(error)) from error
         except sqlite3.Error as error:
-            raise _unusable(error) or NotStored(str(error)) from error
+            raise unusable(error) or NotStored(str(error)) from error
 
     async def _transact(self, function: Callable[[sqlite3.Connection], T]) -> T:
         try:
             # Rows follow from the log: losing the last steps with the power is no loss, so nobody waits for the disk.
             return await self._backend.transact(function, durable=False)
         except NotStored as error:
-            raise _unusable(error.__cause__) or error from error.__cause__
+            raise unusable(error.__cause__) or error from error.__cause__
 
 
 class SqliteTransaction:
@@ -124,7 +124,7 @@ def _taken(connection: sqlite3.Connection, step: Step, statements: Iterable[tupl
     return True
 
 
-def _unusable(error: BaseException | None) -> TablesUnusable | None:
+def unusable(error: BaseException | None) -> TablesUnusable | None:
     """SQLite has one code for everything that is wrong with a statement, and others for all trouble besides."""
     code = getattr(error, "sqlite_errorcode", None)  # the driver's own errors have none
     mistaken = isinstance(error, sqlite3.OperationalError) and code == sqlite3.SQLITE_ERROR

@@ -10,12 +10,13 @@ import sqlalchemy as sa
 
 from byjy_events.errors import CorruptLog
 from byjy_events.log import EventLog
-from projections import TRADING, GroupRebuilding, Projector, catch_up, verify
+from projections import TRADING, GroupRebuilding, Projector, TablesUnusable, catch_up, rebuild, verify
 from projections.checkpoints import projection_checkpoints
 from tests.lifecycles import lifecycles
+from tests.own_groups import placings_group
 from tests.replay import checkpoint
 from tests.rows import writable_engine
-from tests.story import tell, tell_lives
+from tests.story import place, tell, tell_lives
 from tests.tampering import KINDS, TABLES, tamper
 
 
@@ -122,3 +123,12 @@ async def test_rows_that_are_being_mended_cannot_be_verified(database: str) -> N
         await engine.dispose()
         with pytest.raises(GroupRebuilding):
             await verify(log, TRADING)
+
+
+async def test_a_table_that_is_not_there_is_named(database: str) -> None:
+    """By verifying and by rebuilding; neither creates it."""
+    async with EventLog.open(database) as log:
+        await place(log)
+        for attempt in (verify, rebuild):
+            with pytest.raises(TablesUnusable, match="placings"):
+                await attempt(log, placings_group())
