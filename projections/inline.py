@@ -25,7 +25,7 @@ from byjy_events.log import EventLog
 from byjy_events.postgres.backend import PostgresBackend
 from byjy_events.query import Query
 from byjy_events.recorded import Recorded
-from byjy_events.rows import recorded_from, refuse_gap
+from byjy_events.rows import all_recorded, refuse_gap
 from byjy_events.sqlite.backend import SqliteBackend
 from projections.checkpoints import Checkpoint, GroupState
 from projections.folding import Fold
@@ -126,7 +126,7 @@ class Inline:
         while at.position < last:
             rows = await transaction.events(Query(after=at.position, upto=last), CHUNK_EVENTS)
             refuse_gap(at.position, rows)
-            at = await self._advanced(transaction, at, [recorded_from(row) for row in rows])
+            at = await self._advanced(transaction, at, all_recorded(rows))
         return at
 
     async def _advanced(self, transaction: Transaction, at: Checkpoint, events: Sequence[Recorded]) -> Checkpoint:

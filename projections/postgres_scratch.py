@@ -12,10 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from byjy_events.backend import NotStored
 from projections.folding import Changes
-from projections.postgres_store import shape_of, usable, write_changes
+from projections.postgres_store import loaded, usable, write_changes
 from projections.projection import Key, Projection
 from projections.scratch import awaited, to_its_end
-from projections.store import fitting
 
 T = TypeVar("T")
 
@@ -63,11 +62,7 @@ class PostgresScratch:
         return await self.run(transaction)
 
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
-        shape = shape_of(projection)
-        with fitting():
-            wanted = shape.key_columns(keys)
-        rows = map(shape.row, await to_its_end(self._fetch(shape.select, wanted)))
-        return {projection.key_of(row): row for row in rows}
+        return await to_its_end(self._loaded(projection, keys))
 
     async def store(self, changes: Sequence[Changes]) -> None:
         await to_its_end(self._store(changes))
@@ -106,10 +101,9 @@ class PostgresScratch:
                 except sa.exc.DBAPIError as error:
                     raise (getattr(error.orig, "__cause__", None) or error) from error
 
-    async def _fetch(self, statement: str, parameters: Sequence[Any]) -> Sequence[Any]:
+    async def _loaded(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
         async with self._driver() as driver:
-            found: Sequence[Any] = await driver.fetch(statement, *parameters)
-            return found
+            return await loaded(driver, projection, keys)
 
     async def _store(self, changes: Sequence[Changes]) -> None:
         async with self._driver() as driver:

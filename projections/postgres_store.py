@@ -58,7 +58,7 @@ class PostgresStore:
 
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
         async with _connected(self._reading) as connection:
-            return await _loaded(connection, projection, keys)
+            return await loaded(connection, projection, keys)
 
     async def advance(self, step: Step) -> bool:
         async with _connected(self._stepping) as connection, connection.transaction():
@@ -89,13 +89,14 @@ class PostgresTransaction:
         return await chunk_of(self._connection, query, limit)
 
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
-        return await _loaded(self._connection, projection, keys)
+        return await loaded(self._connection, projection, keys)
 
     async def advance(self, step: Step) -> bool:
         return await _taken(self._connection, step)
 
 
-async def _loaded(connection: Any, projection: Projection[Any], keys: Sequence[Key]) -> dict[Key, Any]:
+async def loaded(connection: Any, projection: Projection[Any], keys: Sequence[Key]) -> dict[Key, Any]:
+    """Those of these rows that exist."""
     shape = shape_of(projection)
     with fitting():
         wanted = shape.key_columns(keys)

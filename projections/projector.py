@@ -86,6 +86,7 @@ class Projector:
             GroupOutdated: the rows are of another version of the group, and ``rebuild`` was not asked for.
             LogUnavailable: the database cannot be reached or written. Once started, that is waited out.
             ProjectionStopped: of an inline projector, which catches up first.
+            ReplayFailed, CorruptLog: while the group was rebuilt, or a rebuild that was cut short was finished.
         """
         if self._task is not None and not self._task.done():
             return self

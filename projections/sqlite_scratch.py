@@ -30,8 +30,7 @@ from projections.folding import Changes
 from projections.projection import Key, Projection
 from projections.scratch import awaited, to_its_end
 from projections.space import require_temporary_space
-from projections.sqlite_store import PARAMETERS, shape_of, statements_of, unusable
-from projections.store import fitting
+from projections.sqlite_store import rows_of, selects_of, statements_of, unusable
 
 T = TypeVar("T")
 
@@ -81,18 +80,12 @@ class SqliteScratch:
         return await to_its_end(self._in_thread(in_turn))
 
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
-        shape = shape_of(projection)
-        at_once = PARAMETERS // shape.key_width
-
         def fetch() -> dict[Key, Any]:
             driver = _driver(self._connected())
             found: list[Any] = []
-            for start in range(0, len(keys), at_once):
-                some = keys[start : start + at_once]
-                with fitting():
-                    parameters = [value for key in some for value in shape.key_values(key)]
-                found += map(shape.row, driver.execute(shape.select(len(some)), parameters))
-            return {projection.key_of(row): row for row in found}
+            for statement, parameters in selects_of(projection, keys):
+                found += driver.execute(statement, parameters)
+            return rows_of(projection, found)
 
         return await self._in_thread(fetch)
 

@@ -16,8 +16,8 @@ def test_a_key_is_known_from_the_second_time_on() -> None:
     assert all(seen.before(key) for key in keys)
 
 
-def test_keys_with_one_hash_are_one_to_it() -> None:
-    """Then the database is asked in vain, and nothing worse."""
+def test_neighbouring_numbers_do_not_share_their_bits() -> None:
+    """Though the hash of a number is the number."""
     seen = Seen()
     assert not seen.before(7)
     assert not seen.before(8)
