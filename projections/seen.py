@@ -7,7 +7,6 @@ from typing import Any
 BITS = 1 << 25
 """4 MiB: of a million keys one in 280 is looked for in vain, of ten million one in five."""
 
-
 _MASK = BITS - 1
 
 
@@ -20,9 +19,8 @@ class Seen:
     def before(self, key: Any) -> bool:
         """Whether the key was met before, as far as can be told. From now on it was."""
         bits = self._bits
-        number = hash(
-            (key,)
-        )  # of a tuple: the hashes of neighbouring numbers are neighbours, and would share their bits
+        # Of a tuple: the hashes of neighbouring numbers are neighbours, and would share their bits.
+        number = hash((key,))
         one, other = number & _MASK, number >> 25 & _MASK
         one_bit, other_bit = 1 << (one & 7), 1 << (other & 7)
         one_byte, other_byte = bits[one >> 3], bits[other >> 3]
