@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from byjy_events.chunk import Chunk
 from byjy_events.errors import ByjyError
 from byjy_events.plan import Known, Part, Placed, Verdict
 from byjy_events.query import Query
@@ -73,8 +74,8 @@ class Backend(Protocol):
         """Which of these ids are stored, asked under the append lock: no commit is under way meanwhile."""
         ...
 
-    async def fetch(self, query: Query, limit: int) -> list[Sequence[Any]]:
-        """One chunk of the log as rows in the order of :data:`byjy_events.query.COLUMNS`; ids are 16 bytes."""
+    async def fetch(self, query: Query, limit: int) -> Chunk:
+        """One chunk of the log."""
         ...
 
     async def head(self) -> int:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from byjy_events import collector
 from byjy_events.answer import handed_over, receipt_of
 from byjy_events.backend import Backend, Committed, NotStored
+from byjy_events.chunk import Chunk, all_recorded, positions, refuse_altered, refuse_gap
 from byjy_events.contradiction import contradiction
 from byjy_events.database import display, is_sqlite, parse_url
 from byjy_events.draft import drafted
@@ -25,7 +26,6 @@ from byjy_events.migrating import ensure_schema
 from byjy_events.plan import Known, Part, Verdict
 from byjy_events.query import Query, names_of, query_of
 from byjy_events.recorded import Entry, Outcome, Receipt, Recorded, Write
-from byjy_events.rows import all_recorded, refuse_altered, refuse_gap
 from byjy_events.stream import ANY, Expected, Stream
 from byjy_events.tail import Tail
 from byjy_events.writer import Writer
@@ -277,9 +277,10 @@ class EventLog:
     ) -> AsyncGenerator[list[Recorded], None]:
         """Every event between two positions, in lists of at most ``size``: the fast way through a long log.
 
-        For ``checked``, and what is raised, see :meth:`read`.
+        While the caller works on a list, the next one is fetched. For ``checked``, and what is raised, see
+        :meth:`read`.
         """
-        return self._chunks(Query(after=after, upto=upto, checked=checked), size)
+        return self._chunks_ahead(Query(after=after, upto=upto, checked=checked), size)
 
     async def follow(
         self,
@@ -330,14 +331,29 @@ class EventLog:
             yield chunk
             query = query.beyond(chunk[-1].position)
 
+    async def _chunks_ahead(self, query: Query, size: int) -> AsyncGenerator[list[Recorded], None]:
+        fetching = asyncio.ensure_future(self.backend.fetch(query, size))
+        try:
+            while chunk := await fetching:
+                beyond = query.beyond(positions(chunk)[-1])
+                fetching = asyncio.ensure_future(self.backend.fetch(beyond, size))
+                await asyncio.sleep(0)  # a task begins when the loop turns, and the caller may not let it
+                yield self._decoded(query, chunk)
+                query = beyond
+        finally:
+            fetching.cancel()
+            await asyncio.gather(fetching, return_exceptions=True)
+
     async def _chunk(self, query: Query, size: int) -> list[Recorded]:
-        rows = await self.backend.fetch(query, size)
-        if query.unfiltered and not query.backward and rows:
-            refuse_gap(max(query.after, 0), rows)
+        return self._decoded(query, await self.backend.fetch(query, size))
+
+    def _decoded(self, query: Query, chunk: Chunk) -> list[Recorded]:
+        if query.unfiltered and not query.backward and chunk:
+            refuse_gap(max(query.after, 0), chunk)
         if query.checked:
-            refuse_altered(rows)
+            refuse_altered(chunk)
         with collector.paused():
-            return all_recorded(rows)
+            return all_recorded(chunk)
 
     # --- after a commit -------------------------------------------------------------------------------
 

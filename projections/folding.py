@@ -63,6 +63,8 @@ class _Table(msgspec.Struct):
     """The rows of one projection in memory, and those that the chunk being folded changed."""
 
     projection: Projection[Any]
+    row_type: type[Any]
+    append_only: bool
     cells: dict[Key, _Cell]
     changed: list[_Cell]
     added: dict[Key, Any]
@@ -78,6 +80,9 @@ class _Table(msgspec.Struct):
         return changes
 
 
+_Concern = tuple[_Table, dict[Key, _Cell], Any, Any, bool]
+"""A table, its cells, ``keys`` of its projection, its handler for a type of event, and whether that only makes rows."""
+
 _Work = list[Any]
 """Event, table, handler and cell, again and again: flat, since a tuple for each would be one more object."""
 
@@ -87,9 +92,9 @@ class Fold:
 
     def __init__(self, group: Group) -> None:
         self._known_versions = {event_type.__name__: event_type.schema_version for event_type in group.handles}
-        self._tables = {one: _Table(one, {}, [], {}) for one in group.projections}
+        self._tables = {one: _Table(one, one.row_type, one.append_only, {}, [], {}) for one in group.projections}
         self._owners = {kind: self._tables[one] for kind, one in group.by_row_type.items() if one.append_only}
-        self._concerned: dict[Any, tuple[tuple[_Table, Any, Any, bool], ...]] = {
+        self._concerned: dict[Any, tuple[_Concern, ...]] = {
             event_type: tuple(self._concern(one, event_type) for one in projections)
             for event_type, projections in group.by_event.items()
         }
@@ -135,11 +140,10 @@ class Fold:
                 if concerned is None:
                     passed_over += self._unknown(recorded)
                     continue
-                for table, keys_of, handler, makes in concerned:
+                for table, cells, keys_of, handler, makes in concerned:
                     try:
-                        keys = keys_of(recorded)
-                        for key in keys:
-                            cell = table.cells.get(key) or self._new_cell(table, key, wanted)
+                        for key in keys_of(recorded):
+                            cell = cells.get(key) or self._new_cell(table, key, wanted)
                             if not (makes and cell.row is not None):
                                 work += (recorded, table, handler, cell)
                     except Exception as error:
@@ -182,12 +186,11 @@ class Fold:
                         after = after.row
                     if after is row:
                         continue
-                    projection = table.projection
-                    if after is not None and type(after) is not projection.row_type:
-                        raise TypeError(f"{projection.name} made a {type(after).__name__} of a row")
+                    if after is not None and type(after) is not table.row_type:
+                        raise TypeError(f"{table.projection.name} made a {type(after).__name__} of a row")
                 except Exception as error:
                     raise FoldFailed(recorded, error) from error
-                if projection.append_only:
+                if table.append_only:
                     table.added.setdefault(cell.key, after)
                     continue
                 cell.row = after
@@ -195,13 +198,13 @@ class Fold:
                     cell.changed = True
                     table.changed.append(cell)
 
-    def _concern(self, projection: Projection[Any], event_type: type[Event]) -> tuple[_Table, Any, Any, bool]:
-        handler = projection.handler(event_type)
-        return self._tables[projection], projection.keys, handler, getattr(handler, "__makes__", False)
+    def _concern(self, projection: Projection[Any], event_type: type[Event]) -> _Concern:
+        table, handler = self._tables[projection], projection.handler(event_type)
+        return table, table.cells, projection.keys, handler, getattr(handler, "__makes__", False)
 
     def _new_cell(self, table: _Table, key: Key, wanted: dict[Projection[Any], list[Key]]) -> _Cell:
         cell = _Cell(key)
-        if not table.projection.append_only:
+        if not table.append_only:
             table.cells[key] = cell
             if self._seen is None or self._seen.before((table.projection.name, key)):
                 wanted.setdefault(table.projection, []).append(key)

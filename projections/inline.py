@@ -21,11 +21,11 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from byjy_events.chunk import Chunk, all_recorded, refuse_gap
 from byjy_events.log import EventLog
 from byjy_events.postgres.backend import PostgresBackend
 from byjy_events.query import Query
 from byjy_events.recorded import Recorded
-from byjy_events.rows import all_recorded, refuse_gap
 from byjy_events.sqlite.backend import SqliteBackend
 from projections.checkpoints import Checkpoint, GroupState
 from projections.folding import Fold
@@ -54,7 +54,7 @@ class Transaction(Protocol):
         """
         ...
 
-    async def events(self, query: Query, limit: int) -> list[Sequence[Any]]:
+    async def events(self, query: Query, limit: int) -> Chunk:
         """See :meth:`byjy_events.backend.Backend.fetch`."""
         ...
 
@@ -124,9 +124,9 @@ class Inline:
         """Fold what others appended before these events."""
         last = events[0].position - 1
         while at.position < last:
-            rows = await transaction.events(Query(after=at.position, upto=last), CHUNK_EVENTS)
-            refuse_gap(at.position, rows)
-            at = await self._advanced(transaction, at, all_recorded(rows))
+            chunk = await transaction.events(Query(after=at.position, upto=last), CHUNK_EVENTS)
+            refuse_gap(at.position, chunk)
+            at = await self._advanced(transaction, at, all_recorded(chunk))
         return at
 
     async def _advanced(self, transaction: Transaction, at: Checkpoint, events: Sequence[Recorded]) -> Checkpoint:

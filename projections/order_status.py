@@ -9,7 +9,7 @@ from __future__ import annotations
 from byjy_events.vocabulary.orders import OrderStatus
 from projections.rows import OrderRow
 
-ENDED = frozenset({OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED})
+ENDED = (OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED)
 """Statuses that no later fill or acceptance takes back. FILLED is not one: an amendment may re-open it."""
 
 

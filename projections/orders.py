@@ -60,7 +60,8 @@ class Orders(Projection[OrderRow]):
     @on(events.OrderFilled)
     def filled(self, row: OrderRow | None, event: events.OrderFilled, recorded: Recorded, key: UUID) -> OrderAnswer:
         known = row if row is not None else _external(event, recorded, key, event.side)
-        changed = _told(known, event, recorded, after_fill(known, event, recorded.effective_at))
+        at = recorded.effective_at
+        changed = _told(known, event, recorded.position, at, after_fill(known, event, at))
         odd = oddities_of_fill(known, changed, event, recorded)
         if known.external:
             odd = (_unknown(recorded, known.trading_pair_id), *odd)
@@ -84,17 +85,19 @@ class Orders(Projection[OrderRow]):
             if not tells_of_a_live_order(event):
                 return Evolved(None, (_unknown(recorded, trading_pair_id(event.pair)),))
             row = _external(event, recorded, key)
-        changes = _FACTS[type(event)](row, event, recorded.effective_at)
-        changed = _told(row, event, recorded, changes)
+        at = recorded.effective_at
+        changes = _FACTS[type(event)](row, event, at)
+        changed = _told(row, event, recorded.position, at, changes)
         odd = _oddities(row, event, recorded, changes)
         return Evolved(changed, odd) if odd else changed
 
     @on(events.OrderRestated)
     def restated(self, row: OrderRow | None, event: events.OrderRestated, recorded: Recorded, key: UUID) -> OrderAnswer:
         known = row if row is not None else _external(event, recorded, key, event.side)
-        changes = after_restatement(known, event, recorded.effective_at)
+        at = recorded.effective_at
+        changes = after_restatement(known, event, at)
         # The venue's own word for the status stands, even where the quantities told would give another.
-        changed = replace(_told(known, event, recorded, changes), status=event.status)
+        changed = replace(_told(known, event, recorded.position, at, changes), status=event.status)
         return Evolved(changed, (_unknown(recorded, known.trading_pair_id),)) if known.external else changed
 
     @on(events.TradeBusted, events.TradeCorrected)
@@ -189,13 +192,13 @@ def _adopted(row: OrderRow, event: events.OrderPlaced, recorded: Recorded) -> Or
 # --- changes by one event -------------------------------------------------------------------------
 
 
-def _told(row: OrderRow, event: events.OrderFact, recorded: Recorded, changes: Changes) -> OrderRow:
+def _told(row: OrderRow, event: events.OrderFact, position: int, at: int, changes: Changes) -> OrderRow:
     """A fact folded in: its changes, the ids it brings, and the status that follows."""
     if row.exchange_order_id is None and event.exchange_order_id is not None:
         changes.setdefault("exchange_order_id", event.exchange_order_id)
     if row.client_order_id is None and event.client_order_id is not None:
         changes.setdefault("client_order_id", event.client_order_id)
-    changed = replace(row, **changes, updated_at=recorded.effective_at, last_position=recorded.position)
+    changed = replace(row, **changes, updated_at=at, last_position=position)
     status = status_of(changed)
     return changed if status is changed.status else replace(changed, status=status)
 

@@ -14,9 +14,10 @@ import msgspec
 from sqlalchemy.dialects import postgresql
 
 from byjy_events.backend import NotStored
+from byjy_events.chunk import Chunk
 from byjy_events.columns import Money
 from byjy_events.numbers import canonical
-from byjy_events.postgres.backend import KeptConnection, PostgresBackend, chunk_of, translated
+from byjy_events.postgres.backend import KeptConnection, PostgresBackend, fetched, translated
 from byjy_events.query import Query
 from projections.checkpoints import (
     ADVANCE_GROUP,
@@ -85,8 +86,8 @@ class PostgresTransaction:
         found = await self._connection.fetchrow(f"{_numbered(READ_GROUP)} {locked}", group)
         return None if found is None else Checkpoint(*found)
 
-    async def events(self, query: Query, limit: int) -> list[Sequence[Any]]:
-        return await chunk_of(self._connection, query, limit)
+    async def events(self, query: Query, limit: int) -> Chunk:
+        return await fetched(self._connection, query, limit)
 
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
         return await loaded(self._connection, projection, keys)

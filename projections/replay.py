@@ -24,7 +24,7 @@ from projections.runner import available
 from projections.scratch import Scratch, awaited, create
 from projections.sqlite_scratch import SqliteScratch
 
-CHUNK_EVENTS = 1_000
+CHUNK_EVENTS = 2_000
 """Events that are folded at once; for so long other tasks of the process have to wait."""
 
 ROWS_AT_ONCE = 50_000
@@ -105,6 +105,7 @@ class Replay:
                 await self._settle()  # rows that are neither in memory nor stored yet would seem not to be there
             for projection, keys in wanted.items():
                 self._fold.bring(projection, await self.scratch.load(projection, keys))
+            await asyncio.sleep(0)  # appends of this process go on
             self._fold.go(work)
         except FoldFailed as error:
             raise self._failed(error.recorded, error.cause) from error.cause

@@ -13,8 +13,9 @@ from sqlalchemy.dialects.sqlite.aiosqlite import dialect as sqlite_dialect
 
 from byjy_events import collector
 from byjy_events.backend import NotStorable, NotStored
+from byjy_events.chunk import Chunk, chunk_of
 from byjy_events.query import Query
-from byjy_events.sqlite.backend import REFUSED_DATA, SqliteBackend, chunk_of
+from byjy_events.sqlite.backend import REFUSED_DATA, SqliteBackend, chunk_select
 from projections.checkpoints import (
     ADVANCE_GROUP,
     BEGIN_GROUP,
@@ -104,8 +105,8 @@ class SqliteTransaction:
         found = self._connection.execute(READ_GROUP, (group,)).fetchone()
         return None if found is None else Checkpoint(*found)
 
-    async def events(self, query: Query, limit: int) -> list[Sequence[Any]]:
-        return self._connection.execute(*chunk_of(query, limit)).fetchall()
+    async def events(self, query: Query, limit: int) -> Chunk:
+        return chunk_of(self._connection.execute(*chunk_select(query, limit)).fetchall())
 
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
         found = [self._connection.execute(*select).fetchall() for select in selects_of(projection, keys)]

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from byjy_events.answer import handed_over
 from byjy_events.backend import Committed, NotStorable, NotStored, Unclear
+from byjy_events.chunk import Chunk, chunk_of
 from byjy_events.companion import Company, PostgresCompanion, telling
 from byjy_events.database import open_engine
 from byjy_events.errors import LogClosed, LogUnavailable
@@ -194,10 +195,10 @@ class PostgresBackend:
     async def known(self, event_ids: Sequence[bytes]) -> dict[bytes, Known]:
         return _known(await self._append(plan([], {}, {}), event_ids))
 
-    async def fetch(self, query: Query, limit: int) -> list[Sequence[Any]]:
+    async def fetch(self, query: Query, limit: int) -> Chunk:
         with readable():
             async with self.connection() as connection:
-                return await chunk_of(connection, query, limit)
+                return await fetched(connection, query, limit)
 
     async def head(self) -> int:
         with readable():
@@ -296,10 +297,10 @@ class PostgresBackend:
         self._versions.update(decided.versions)
 
 
-async def chunk_of(connection: Connection, query: Query, limit: int) -> list[Sequence[Any]]:
+async def fetched(connection: Connection, query: Query, limit: int) -> Chunk:
     """One chunk of the log, see :meth:`byjy_events.backend.Backend.fetch`."""
     statement, parameters = select(query, limit, lambda number: f"${number}", DriverUuid)
-    return [_plain(row) for row in await connection.fetch(statement, *parameters)]
+    return chunk_of([_plain(row) for row in await connection.fetch(statement, *parameters)])
 
 
 def _arguments(decision: Plan, unknown_ids: Sequence[bytes]) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ import structlog
 
 from byjy_events.answer import handed_over
 from byjy_events.backend import Committed, NotStorable, NotStored, Unclear
+from byjy_events.chunk import Chunk, chunk_of
 from byjy_events.companion import Company, SqliteCompanion, telling
 from byjy_events.database import create_sqlite_file, open_engine, sqlite_path
 from byjy_events.errors import LogUnavailable
@@ -23,6 +24,7 @@ from byjy_events.plan import Known, Part, Plan, StreamKey, plan, repeatable_ids
 from byjy_events.query import COLUMNS, Query, select
 from byjy_events.recorded import Recorded
 from byjy_events.sqlite.lane import Lane
+from byjy_events.sqlite.packed import NotPackable, packed, unpacked
 from byjy_events.sqlite.reader import Reader
 from byjy_events.stream import NO_STREAM
 
@@ -36,6 +38,9 @@ POLL_SECONDS = 0.005
 
 IDLE_POLL_SECONDS = 0.025
 """How often commits are looked for while there are none."""
+
+PACKED_FROM = 100
+"""Chunks of so many events are read as one row; of fewer, packing would cost more than the rows."""
 
 SLAB_ROWS = 100
 """Rows that one statement stores. The driver takes the interpreter lock back after each statement: with a row each,
@@ -129,8 +134,13 @@ class SqliteBackend:
         self._readers.add(reader)
         return reader
 
-    async def fetch(self, query: Query, limit: int) -> list[Sequence[Any]]:
-        return await self._read(*chunk_of(query, limit))
+    async def fetch(self, query: Query, limit: int) -> Chunk:
+        statement, parameters = chunk_select(query, limit)
+        if limit >= PACKED_FROM:
+            # Whatever is odd about the rows, e.g. a text that is none, comes to light when they are read one by one.
+            with contextlib.suppress(LogUnavailable, NotPackable):
+                return unpacked((await self._read(packed(statement), parameters))[0])
+        return chunk_of(await self._read(statement, parameters))
 
     async def head(self) -> int:
         rows = await self._read(_HEAD, ())
@@ -233,7 +243,7 @@ class SqliteBackend:
         self._head = head + len(decision.placed)
 
 
-def chunk_of(query: Query, limit: int) -> tuple[str, list[Any]]:
+def chunk_select(query: Query, limit: int) -> tuple[str, list[Any]]:
     """The statement for one chunk of the log, and its parameters."""
     return select(query, limit, lambda number: "?", bytes)
 
