@@ -24,7 +24,7 @@ from projections.runner import available
 from projections.scratch import Scratch, awaited, create
 from projections.sqlite_scratch import SqliteScratch
 
-CHUNK_EVENTS = 2_000
+CHUNK_EVENTS = 1_000
 """Events that are folded at once; for so long other tasks of the process have to wait."""
 
 ROWS_AT_ONCE = 50_000
