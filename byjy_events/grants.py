@@ -16,6 +16,7 @@ WRITTEN_BY_PROJECTORS = (
     "order_aliases",
     "order_fees",
     "orders",
+    "position_cycles",
     "position_fees",
     "positions",
     "projection_checkpoints",

@@ -329,6 +329,8 @@ class EventLog:
     async def _chunks(self, query: Query, size: int) -> AsyncGenerator[list[Recorded], None]:
         while chunk := await self._chunk(query, size):
             yield chunk
+            if len(chunk) < size:  # there was no more when it was fetched
+                return
             query = query.beyond(chunk[-1].position)
 
     async def _chunks_ahead(self, query: Query, size: int) -> AsyncGenerator[list[Recorded], None]:
@@ -336,9 +338,13 @@ class EventLog:
         try:
             while chunk := await fetching:
                 beyond = query.beyond(positions(chunk)[-1])
-                fetching = asyncio.ensure_future(self.backend.fetch(beyond, size))
-                await asyncio.sleep(0)  # a task begins when the loop turns, and the caller may not let it
+                more = len(positions(chunk)) == size
+                if more:
+                    fetching = asyncio.ensure_future(self.backend.fetch(beyond, size))
+                    await asyncio.sleep(0)  # a task begins when the loop turns, and the caller may not let it
                 yield self._decoded(query, chunk)
+                if not more:  # there was none when it was fetched
+                    return
                 query = beyond
         finally:
             fetching.cancel()

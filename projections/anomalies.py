@@ -12,7 +12,6 @@ from uuid import UUID
 
 from byjy_events.recorded import Recorded
 from byjy_events.stream import ORDER
-from byjy_events.vocabulary.orders import OrderLinked, TradeBusted, TradeCorrected
 from byjy_events.vocabulary.venue import FactConflicted, VenueMessageUnusable
 from projections.projection import Key, Projection, on
 from projections.rows import AnomalyRow
@@ -21,9 +20,6 @@ from projections.tables import AnomalyKind, anomalies
 _KINDS = {
     FactConflicted: AnomalyKind.FACT_CONFLICTED,
     VenueMessageUnusable: AnomalyKind.MESSAGE_UNUSABLE,
-    OrderLinked: AnomalyKind.NOT_FOLDED,
-    TradeBusted: AnomalyKind.NOT_FOLDED,
-    TradeCorrected: AnomalyKind.NOT_FOLDED,
 }
 
 
@@ -60,18 +56,3 @@ class Anomalies(Projection[AnomalyRow]):
     def unusable(self, row: AnomalyRow | None, event: VenueMessageUnusable, recorded: Recorded, key: Key) -> AnomalyRow:
         message = f"a message of {event.raw_length} bytes from {event.exchange} could not be used: {event.error}"
         return anomaly(AnomalyKind.MESSAGE_UNUSABLE, recorded, message)
-
-    @on(TradeBusted)
-    def busted(self, row: AnomalyRow | None, event: TradeBusted, recorded: Recorded, key: Key) -> AnomalyRow:
-        message = f"execution {event.execution_id} was busted; its trade stands until it is corrected"
-        return anomaly(AnomalyKind.NOT_FOLDED, recorded, message, event.pair.id)
-
-    @on(TradeCorrected)
-    def corrected(self, row: AnomalyRow | None, event: TradeCorrected, recorded: Recorded, key: Key) -> AnomalyRow:
-        message = f"execution {event.execution_id} was corrected; its trade stands as first told"
-        return anomaly(AnomalyKind.NOT_FOLDED, recorded, message, event.pair.id)
-
-    @on(OrderLinked)
-    def linked(self, row: AnomalyRow | None, event: OrderLinked, recorded: Recorded, key: Key) -> AnomalyRow:
-        message = f"the order turned out to be {event.external_order_id} of the venue; the two rows stay apart"
-        return anomaly(AnomalyKind.NOT_FOLDED, recorded, message)

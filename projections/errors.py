@@ -13,15 +13,21 @@
     ├── UnknownGroup           no installed group is called so                 (lists those that are)
     ├── BrokenEntryPoint       a package announces a group that cannot be had  (names package and entry point)
     ├── GroupsCollide          two groups want one name or one table           (names both)
+    ├── IntentRefused          what was wanted of an order is not legal now    (names order, status, intent)
+    │   └── FilterViolated     a quantity or price that the pair's filters do not let through
     └── WaitTimeout            the position was not projected in time
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
 from byjy_events.errors import ByjyError
+from byjy_events.numbers import spelled
+from byjy_events.vocabulary.orders import OrderStatus
 
 
 class ProjectionStopped(ByjyError):
@@ -199,3 +205,56 @@ class WaitTimeout(ByjyError, TimeoutError):
         self.projected = projected
         self.timeout_seconds = timeout_seconds
         super().__init__(f"group {group} is at {projected}, not at {position}, after {timeout_seconds} s")
+
+
+class IntentRefused(ByjyError):
+    """What was wanted of an order is not legal as the order stands. Nothing was stored.
+
+    Attributes:
+        order_id: the order.
+        status: its status when that was decided; None: the order is not known.
+        intent: the type of the event that would have been stored, e.g. ``OrderCancelRequested``.
+        reason: why not, e.g. ``the order is closed``.
+    """
+
+    def __init__(self, order_id: UUID, status: OrderStatus | None, intent: str, reason: str) -> None:
+        self.order_id = order_id
+        self.status = status
+        self.intent = intent
+        self.reason = reason
+        at = "" if status is None else f", which is {status},"
+        super().__init__(f"order {order_id}{at} refuses {intent}: {reason}")
+
+
+class FilterViolated(IntentRefused):
+    """A quantity or a price that a filter of the trading pair does not let through. Nothing was stored.
+
+    Attributes:
+        field: ``quantity``, ``price`` or ``stop_price``.
+        filter: the filter, named as the column of ``trading_pairs``, e.g. ``step_size``.
+        limit: what the filter says.
+        value: what was asked for.
+        off_by: how much too small or too large that is; for ``step_size`` and ``tick_size`` how far above the next
+            lower multiple. More than zero.
+    """
+
+    def __init__(
+        self,
+        order_id: UUID,
+        status: OrderStatus | None,
+        intent: str,
+        *,
+        field: str,
+        filter_name: str,
+        limit: Decimal,
+        value: Decimal,
+        off_by: Decimal,
+    ) -> None:
+        self.field = field
+        self.filter = filter_name
+        self.limit = limit
+        self.value = value
+        self.off_by = off_by
+        where = {"min": "below", "max": "above"}.get(filter_name[:3], "above a multiple of")
+        reason = f"{field} {spelled(value)} is {spelled(off_by)} {where} {filter_name} {spelled(limit)}"
+        super().__init__(order_id, status, intent, reason)

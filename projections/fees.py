@@ -1,4 +1,4 @@
-"""Fees: what orders cost in each asset, and what positions cost in an asset of neither side."""
+"""Fees: what orders and positions cost in each asset. A sum that comes to nothing has no row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class OrderFees(Projection[OrderFeeRow]):
     """``order_fees``: one row for each order and asset; a fill without a fee makes none."""
 
     name = "order_fees"
-    version = 1
+    version = 2
     table = order_fees
     row_type = OrderFeeRow
 
@@ -33,41 +33,40 @@ class OrderFees(Projection[OrderFeeRow]):
     @on(OrderFilled)
     def filled(
         self, row: OrderFeeRow | None, event: OrderFilled, recorded: Recorded, key: Key
-    ) -> OrderFeeRow | Evolved[OrderFeeRow]:
+    ) -> OrderFeeRow | Evolved[OrderFeeRow] | None:
         if row is None:
             return OrderFeeRow(order_id=key[0], asset=key[1], amount=event.fee)
         amount = total(row.amount, event.fee)
         if amount is None:
             return Evolved(row, (_out_of_range(row.amount, event, recorded),))
-        return replace(row, amount=amount)
+        return replace(row, amount=amount) if amount else None
 
 
 class PositionFees(Projection[PositionFeeRow]):
-    """``position_fees``: only fees in a third asset; those in base and quote are in the position itself."""
+    """``position_fees``: in every asset. What is paid in base and quote is in the position's profit besides."""
 
     name = "position_fees"
-    version = 1
+    version = 2
     table = position_fees
     row_type = PositionFeeRow
 
     def keys(self, recorded: Recorded) -> Sequence[Key]:
         event: Any = recorded.event
-        pair = event.pair
-        if not event.fee or event.fee_asset == pair.quote_asset or event.fee_asset == pair.base_asset:
+        if not event.fee:
             return ()
-        return ((trading_pair_id(pair), event.account, event.is_test, event.fee_asset),)
+        return ((trading_pair_id(event.pair), event.account, event.is_test, event.fee_asset),)
 
     @on(OrderFilled)
     def filled(
         self, row: PositionFeeRow | None, event: OrderFilled, recorded: Recorded, key: Key
-    ) -> PositionFeeRow | Evolved[PositionFeeRow]:
+    ) -> PositionFeeRow | Evolved[PositionFeeRow] | None:
         if row is None:
             pair, account, is_test, asset = key
             return PositionFeeRow(trading_pair_id=pair, account=account, is_test=is_test, asset=asset, amount=event.fee)
         amount = total(row.amount, event.fee)
         if amount is None:
             return Evolved(row, (_out_of_range(row.amount, event, recorded),))
-        return replace(row, amount=amount)
+        return replace(row, amount=amount) if amount else None
 
 
 def _out_of_range(amount: Decimal, event: OrderFilled, recorded: Recorded) -> AnomalyRow:

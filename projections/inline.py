@@ -16,8 +16,8 @@ On SQLite everything happens in the thread of the write lane, the memory of rows
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -30,11 +30,11 @@ from byjy_events.sqlite.backend import SqliteBackend
 from projections.checkpoints import Checkpoint, GroupState
 from projections.folding import Fold
 from projections.postgres_store import PostgresTransaction
-from projections.projection import Group, Key, Projection
+from projections.projection import Group
 from projections.sqlite_store import SqliteTransaction
 from projections.store import Step
-
-T = TypeVar("T")
+from projections.stretches import Source, folded, stretches
+from projections.unsuspended import result_of
 
 GAP_EVENTS = 10_000
 """Events of others that an append may have to wait for; a group that is further behind is left to its projector."""
@@ -43,7 +43,7 @@ CHUNK_EVENTS = 2_000
 """Of these, how many are folded at once."""
 
 
-class Transaction(Protocol):
+class Transaction(Source, Protocol):
     """The rows and the checkpoints of the read side, within a transaction that somebody else began and ends."""
 
     async def checkpoint(self, group: str, *, wait: bool) -> Checkpoint | None:
@@ -56,10 +56,6 @@ class Transaction(Protocol):
 
     async def events(self, query: Query, limit: int) -> Chunk:
         """See :meth:`byjy_events.backend.Backend.fetch`."""
-        ...
-
-    async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
-        """Those of these rows that exist."""
         ...
 
     async def advance(self, step: Step) -> bool:
@@ -130,15 +126,15 @@ class Inline:
         return at
 
     async def _advanced(self, transaction: Transaction, at: Checkpoint, events: Sequence[Recorded]) -> Checkpoint:
-        if self._fold.full:
-            self._fold.drop()
-        work, wanted, passed_over = self._fold.plan(events)
-        for projection, keys in wanted.items():
-            self._fold.bring(projection, await transaction.load(projection, keys))
-        step = Step(at, events[-1].position, passed_over, self._fold.run(work))
-        if not await transaction.advance(step):
-            raise AssertionError(f"group {self._group.name} moved from {at.position} in the midst of a transaction")
-        return msgspec.structs.replace(at, position=step.position)
+        for stretch in stretches(self._group, events):
+            if self._fold.full:
+                self._fold.drop()
+            changes, passed_over = await folded(self._fold, self._group, stretch, transaction)
+            step = Step(at, stretch[-1].position, passed_over, changes)
+            if not await transaction.advance(step):
+                raise AssertionError(f"group {self._group.name} moved from {at.position} in the midst of a transaction")
+            at = msgspec.structs.replace(at, position=step.position)
+        return at
 
     def _forget(self, *, empty: bool = False) -> None:
         self._fold.forget(empty=empty)
@@ -154,7 +150,7 @@ class InlineOnSqlite(Inline):
 
     def accompany(self, connection: sqlite3.Connection, events: Sequence[Recorded]) -> None:
         """Take the group along, in the lane's thread."""
-        _ended(self.take_along(SqliteTransaction(connection), events))
+        result_of(self.take_along(SqliteTransaction(connection), events))
 
     def attach(self) -> None:
         """Accompany the appends of the log."""
@@ -192,14 +188,3 @@ def inline(log: EventLog, group: Group) -> InlineOnSqlite | InlineOnPostgres:
         return InlineOnSqlite(backend, group)
     assert isinstance(backend, PostgresBackend)
     return InlineOnPostgres(backend, group)
-
-
-def _ended(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run what never suspends to its end: on SQLite the asynchronous fold is a function like any other."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    coroutine.close()
-    raise AssertionError("suspended in the lane's thread")

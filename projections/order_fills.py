@@ -11,15 +11,18 @@ from byjy_events.vocabulary.orders import OrderFilled
 from projections.amounts import notional, ratio, total
 from projections.anomalies import anomaly
 from projections.order_status import ENDED
-from projections.rows import AnomalyRow, OrderRow
+from projections.rows import AnomalyRow, OrderRow, TradeRow
 from projections.tables import AnomalyKind
 
 Changes = dict[str, Any]
 """Columns of a row and their new values."""
 
 
-def after_fill(row: OrderRow, event: OrderFilled, at: int) -> Changes:
-    """What a fill changes. A sum that leaves the range of money stays as it was, or becomes None where it may."""
+def after_fill(row: OrderRow, event: OrderFilled | TradeRow, at: int) -> Changes:
+    """What a fill changes, as it comes or as it stands in ``trades``.
+
+    A sum that leaves the range of money stays as it was, or becomes None where it may.
+    """
     filled = total(row.filled_quantity, event.quantity)
     if filled is None:
         filled = row.filled_quantity
@@ -31,6 +34,8 @@ def after_fill(row: OrderRow, event: OrderFilled, at: int) -> Changes:
         "executed_at": at,
         "done_for_day": False,
     }
+    if row.accepted_at is None:  # whatever was filled, the venue has
+        changes["accepted_at"] = at
     if event.fee:
         changes["commission"], changes["commission_asset"] = _commission(row, event)
     return changes
@@ -58,7 +63,7 @@ def _grown(sum_so_far: Decimal | None, amount: Decimal | None) -> Decimal | None
     return None if sum_so_far is None or amount is None else total(sum_so_far, amount)
 
 
-def _commission(row: OrderRow, event: OrderFilled) -> tuple[Decimal | None, str | None]:
+def _commission(row: OrderRow, event: OrderFilled | TradeRow) -> tuple[Decimal | None, str | None]:
     """One asset: its sum. A second asset, or a sum out of range: None, for good."""
     if row.commission is None or row.commission_asset not in (None, event.fee_asset):
         return None, None

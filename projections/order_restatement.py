@@ -18,8 +18,10 @@ def after_restatement(row: OrderRow, event: OrderRestated, at: int) -> Changes:
     changes: Changes = {
         "pending_cancel": event.status is OrderStatus.PENDING_CANCEL,
         "pending_replace": event.status is OrderStatus.PENDING_REPLACE,
+        "pending_amends": None,
         "done_for_day": event.status is OrderStatus.DONE_FOR_DAY,
         "canceled_at": _canceled_at(row, event, at),
+        **_answered(event),
         **_sums(row, event),
     }
     for name in ("side", "type", "quantity", "price", "stop_price"):
@@ -30,6 +32,16 @@ def after_restatement(row: OrderRow, event: OrderRestated, at: int) -> Changes:
         changes["accepted_at"] = at
     if event.status is OrderStatus.REJECTED:
         changes["reject_reason"] = event.reason
+    return changes
+
+
+def _answered(event: OrderRestated) -> Changes:
+    """A snapshot answers every request of ours, but for those that it shows as pending."""
+    changes: Changes = {}
+    if event.status is not OrderStatus.PENDING_CANCEL:
+        changes.update(cancels_unanswered=0, cancel_requested_at=None)
+    if event.status is not OrderStatus.PENDING_REPLACE:
+        changes.update(amends_unanswered=0, amend_requested_at=None)
     return changes
 
 

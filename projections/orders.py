@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from msgspec.structs import replace
 
 from byjy_events.event import Event
@@ -35,7 +36,7 @@ class Orders(Projection[OrderRow]):
     """``orders``: the key is the id of the order's stream."""
 
     name = "orders"
-    version = 1
+    version = 2
     table = orders
     row_type = OrderRow
 
@@ -61,15 +62,26 @@ class Orders(Projection[OrderRow]):
     def filled(self, row: OrderRow | None, event: events.OrderFilled, recorded: Recorded, key: UUID) -> OrderAnswer:
         known = row if row is not None else _external(event, recorded, key, event.side)
         at = recorded.effective_at
-        changed = _told(known, event, recorded.position, at, after_fill(known, event, at))
+        changes = after_fill(known, event, at)
+        if known.side is None:
+            changes["side"] = event.side
+        changed = _told(known, event, recorded.position, at, changes)
         odd = oddities_of_fill(known, changed, event, recorded)
         if known.external:
             odd = (_unknown(recorded, known.trading_pair_id), *odd)
         return Evolved(changed, odd) if odd else changed
 
+    @on(events.OrderRejected)
+    def rejected(self, row: OrderRow | None, event: events.OrderRejected, recorded: Recorded, key: UUID) -> OrderAnswer:
+        if row is None or row.status in ENDED or not row.filled_quantity:
+            return self.told(row, event, recorded, key)
+        # FIX's answer to a client order id that was used before: the order goes on.
+        message = f"rejected after {row.filled_quantity} was filled; the order goes on: {event.reason}"
+        odd = anomaly(AnomalyKind.STATUS_CONFLICT, recorded, message, row.trading_pair_id)
+        return Evolved(_told(row, event, recorded.position, recorded.effective_at, {}), (odd,))
+
     @on(
         events.OrderAccepted,
-        events.OrderRejected,
         events.OrderTriggered,
         events.OrderCancelPending,
         events.OrderCanceled,
@@ -99,12 +111,6 @@ class Orders(Projection[OrderRow]):
         # The venue's own word for the status stands, even where the quantities told would give another.
         changed = replace(_told(known, event, recorded.position, at, changes), status=event.status)
         return Evolved(changed, (_unknown(recorded, known.trading_pair_id),)) if known.external else changed
-
-    @on(events.TradeBusted, events.TradeCorrected)
-    def revised(self, row: OrderRow | None, event: events.OrderFact, recorded: Recorded, key: UUID) -> OrderAnswer:
-        if row is None or row.external:
-            return Evolved(row, (_unknown(recorded, trading_pair_id(event.pair)),))
-        return row
 
 
 def tells_of_a_live_order(event: events.OrderFact) -> bool:
@@ -233,12 +239,13 @@ def _ended(row: OrderRow, status: OrderStatus, **changes: Any) -> Changes:
     """The first end stands; a second one changes nothing."""
     if row.status in ENDED:
         return {}
-    return {"status": status, "pending_cancel": False, "pending_replace": False, "done_for_day": False, **changes}
+    none_pending = {"pending_cancel": False, "pending_replace": False, "pending_amends": None, "done_for_day": False}
+    return {"status": status, **none_pending, **changes}
 
 
 def _amended(row: OrderRow, event: events.OrderAmended, at: int) -> Changes:
     changes = _accepted(row, event, at)
-    changes.update(pending_replace=False, amend_requested_at=None)
+    changes.update(_without_pending(row, event), **_amend_answered(row))
     if event.quantity is not None:
         changes["quantity"] = event.quantity
     elif event.reduced_by is not None and row.quantity is not None:
@@ -255,11 +262,58 @@ def _amended(row: OrderRow, event: events.OrderAmended, at: int) -> Changes:
     return changes
 
 
+def _amend_pending(row: OrderRow, event: events.OrderAmendPending, at: int) -> Changes:
+    if row.status in ENDED:
+        return {}
+    pending = _pending(row)
+    name = event.client_order_id or ""
+    return _with_pending(pending if name in pending else [*pending, name])
+
+
+def _without_pending(row: OrderRow, event: events.OrderFact) -> Changes:
+    """The answer to an amendment: the one it names, or, where it names none of them, the oldest.
+
+    A rejection that names a request which is not pending was of that one: those that are pending stay so.
+    """
+    pending = _pending(row)
+    name = event.client_order_id or ""
+    if name in pending:
+        pending.remove(name)
+    elif isinstance(event, events.OrderAmended) or name in ("", row.client_order_id):
+        del pending[:1]
+    return _with_pending(pending)
+
+
+def _pending(row: OrderRow) -> list[str]:
+    return [] if row.pending_amends is None else msgspec.json.decode(row.pending_amends, type=list[str])
+
+
+def _with_pending(names: list[str]) -> Changes:
+    listed = msgspec.json.encode(names).decode() if names else None
+    return {"pending_replace": bool(names), "pending_amends": listed}
+
+
+def _cancel_answered(row: OrderRow) -> Changes:
+    left = max(row.cancels_unanswered - 1, 0)
+    return {"cancels_unanswered": left, "cancel_requested_at": row.cancel_requested_at if left else None}
+
+
+def _amend_answered(row: OrderRow) -> Changes:
+    left = max(row.amends_unanswered - 1, 0)
+    return {"amends_unanswered": left, "amend_requested_at": row.amend_requested_at if left else None}
+
+
 _INTENTS: dict[type[Event], Callable[..., Changes]] = {
     events.OrderSubmitted: _submitted,
     events.OrderDenied: _denied,
-    events.OrderCancelRequested: lambda row, event, at: {"cancel_requested_at": at},
-    events.OrderAmendRequested: lambda row, event, at: {"amend_requested_at": at},
+    events.OrderCancelRequested: lambda row, event, at: {
+        "cancel_requested_at": row.cancel_requested_at if row.cancels_unanswered else at,
+        "cancels_unanswered": row.cancels_unanswered + 1,
+    },
+    events.OrderAmendRequested: lambda row, event, at: {
+        "amend_requested_at": row.amend_requested_at if row.amends_unanswered else at,
+        "amends_unanswered": row.amends_unanswered + 1,
+    },
 }
 
 _FACTS: dict[type[Event], Callable[..., Changes]] = {
@@ -269,10 +323,10 @@ _FACTS: dict[type[Event], Callable[..., Changes]] = {
     events.OrderCancelPending: lambda row, event, at: {"pending_cancel": row.status not in ENDED},
     events.OrderCanceled: _canceled,
     events.OrderExpired: _expired,
-    events.OrderAmendPending: lambda row, event, at: {"pending_replace": row.status not in ENDED},
+    events.OrderAmendPending: _amend_pending,
     events.OrderAmended: _amended,
-    events.OrderCancelRejected: lambda row, event, at: {"pending_cancel": False, "cancel_requested_at": None},
-    events.OrderAmendRejected: lambda row, event, at: {"pending_replace": False, "amend_requested_at": None},
+    events.OrderCancelRejected: lambda row, event, at: {"pending_cancel": False, **_cancel_answered(row)},
+    events.OrderAmendRejected: lambda row, event, at: {**_without_pending(row, event), **_amend_answered(row)},
     events.OrderDoneForDay: lambda row, event, at: {"done_for_day": row.status not in ENDED},
 }
 
@@ -284,6 +338,9 @@ def _oddities(row: OrderRow, event: events.OrderFact, recorded: Recorded, change
     odd: tuple[AnomalyRow, ...] = ()
     if row.external:
         odd += (_unknown(recorded, row.trading_pair_id),)
+    if "quantity" in changes and changes["quantity"] < row.filled_quantity:
+        message = f"amended to {changes['quantity']}, of which {row.filled_quantity} is filled"
+        odd += (anomaly(AnomalyKind.OVERFILL, recorded, message, row.trading_pair_id),)
     if "quantity" in changes and changes["quantity"] is row.quantity:  # out of range: it was left as it is
         message = f"a quantity of {row.quantity} cannot be reduced that far; it stays"
         odd += (anomaly(AnomalyKind.NUMBER_OUT_OF_RANGE, recorded, message, row.trading_pair_id),)

@@ -128,7 +128,7 @@ class Past:
         chunks = await self._chunks(replay, scope)
         async with contextlib.aclosing(chunks):
             await replay.fold(self._happened(chunks), self.position, progress=self._progress)
-        await replay.scratch.run(lambda connection: create_indexes(connection, self.group))
+        await replay.scratch.run(lambda connection: create_indexes(connection, self.group.tables))
 
     async def _chunks(self, replay: Replay, scope: Scope) -> AsyncGenerator[Sequence[Recorded], None]:
         """The events that a question is about, in the order of the log."""

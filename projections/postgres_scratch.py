@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from byjy_events.backend import NotStored
 from projections.folding import Changes
-from projections.postgres_store import loaded, usable, write_changes
+from projections.postgres_store import found, loaded, usable, write_changes
 from projections.projection import Key, Projection
+from projections.revision import Ask
 from projections.scratch import awaited, to_its_end
 
 T = TypeVar("T")
@@ -64,6 +65,9 @@ class PostgresScratch:
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
         return await to_its_end(self._loaded(projection, keys))
 
+    async def find(self, projection: Projection[Any], ask: Ask) -> Sequence[Any]:
+        return await to_its_end(self._found(projection, ask))
+
     async def store(self, changes: Sequence[Changes]) -> None:
         await to_its_end(self._store(changes))
 
@@ -104,6 +108,10 @@ class PostgresScratch:
     async def _loaded(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
         async with self._driver() as driver:
             return await loaded(driver, projection, keys)
+
+    async def _found(self, projection: Projection[Any], ask: Ask) -> Sequence[Any]:
+        async with self._driver() as driver:
+            return await found(driver, projection, ask)
 
     async def _store(self, changes: Sequence[Changes]) -> None:
         async with self._driver() as driver:

@@ -32,6 +32,7 @@ from projections.checkpoints import (
 from projections.errors import TablesUnusable
 from projections.folding import Changes
 from projections.projection import Key, Projection
+from projections.revision import Ask, select_of
 from projections.store import Step, fitting
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -60,6 +61,10 @@ class PostgresStore:
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
         async with _connected(self._reading) as connection:
             return await loaded(connection, projection, keys)
+
+    async def find(self, projection: Projection[Any], ask: Ask) -> Sequence[Any]:
+        async with _connected(self._reading) as connection:
+            return await found(connection, projection, ask)
 
     async def advance(self, step: Step) -> bool:
         async with _connected(self._stepping) as connection, connection.transaction():
@@ -92,6 +97,9 @@ class PostgresTransaction:
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
         return await loaded(self._connection, projection, keys)
 
+    async def find(self, projection: Projection[Any], ask: Ask) -> Sequence[Any]:
+        return await found(self._connection, projection, ask)
+
     async def advance(self, step: Step) -> bool:
         return await _taken(self._connection, step)
 
@@ -103,6 +111,12 @@ async def loaded(connection: Any, projection: Projection[Any], keys: Sequence[Ke
         wanted = shape.key_columns(keys)
     rows = map(shape.row, await connection.fetch(shape.select, *wanted))
     return {projection.key_of(row): row for row in rows}
+
+
+async def found(connection: Any, projection: Projection[Any], ask: Ask) -> list[Any]:
+    """The rows asked for."""
+    statement, wanted = select_of(ask, projection.table, lambda number: f"${number}")
+    return list(map(shape_of(projection).row, await connection.fetch(statement, *(value for _, value in wanted))))
 
 
 async def _taken(connection: Any, step: Step) -> bool:

@@ -34,6 +34,7 @@ from msgspec import Struct
 from byjy_events.event import Event
 from byjy_events.recorded import Recorded
 from projections.fingerprint import FINGERPRINT_LENGTH, fingerprint
+from projections.revision import Revision
 from projections.rows import Row
 
 R = TypeVar("R", bound=Struct)
@@ -159,6 +160,7 @@ class Group:
     Attributes:
         name: unique among the groups of a database.
         projections: in the order of their foreign keys, parents first.
+        revisions: for each type of event that revises the past how it does.
         declared_version: the names and versions of all of them, e.g. ``orders=1 trades=2``.
         handles: the types of event that concern any of them.
         by_event: for each of these types the projections concerned, parents first.
@@ -168,9 +170,10 @@ class Group:
         TypeError: names the projection or the group, and what is wrong with it.
     """
 
-    def __init__(self, name: str, projections: Sequence[Projection[Any]]) -> None:
+    def __init__(self, name: str, projections: Sequence[Projection[Any]], revisions: Sequence[Revision] = ()) -> None:
         self.name = name
         self.projections = tuple(projections)
+        self.revisions = {event_type: one for one in revisions for event_type in one.handles}
         for projection in self.projections:
             _refuse_incomplete(projection)
         self._refuse_doubles()
@@ -180,7 +183,7 @@ class Group:
         for what, value, limit in (("name", name, GROUP_NAME_LENGTH), ("version", self.declared_version, longest)):
             if len(value) > limit:
                 raise TypeError(f"{name}: a {what} of {len(value)} characters, more than {limit}: {value}")
-        self.handles = frozenset(event_type for one in self.projections for event_type in one.handles)
+        self.handles = frozenset(self.revisions).union(*(one.handles for one in self.projections))
         self.by_event: dict[type[Event], tuple[Projection[Any], ...]] = {
             event_type: tuple(one for one in self.projections if event_type in one.handles)
             for event_type in self.handles
@@ -193,7 +196,7 @@ class Group:
 
         When it changes, the rows are of another version, and the group is rebuilt. See :meth:`accepts`.
         """
-        found = fingerprint(type(one) for one in self.projections)
+        found = fingerprint(map(type, [*self.projections, *self.revisions.values()]))
         return f"{self.declared_version}{_FOLD}{found}" if found else self.declared_version
 
     def accepts(self, version: str) -> bool:
@@ -240,7 +243,7 @@ def _refuse_incomplete(projection: Projection[Any]) -> None:
     for attribute in ("name", "table", "row_type"):
         if not hasattr(projection, attribute):
             raise TypeError(f"{named}: {attribute} is not set")
-    if not projection.handles:
+    if not (projection.handles or projection.append_only):  # rows may come from others, but somebody has to change them
         raise TypeError(f"{named}: handles no event; mark its methods with @on(EventType)")
     if not projection.key_columns:
         raise TypeError(f"{named}: table {projection.table.name} has no primary key")

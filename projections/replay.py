@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from byjy_events.backend import NotStorable
@@ -20,9 +20,11 @@ from projections.errors import ReplayFailed
 from projections.folding import Changes, Fold, FoldFailed
 from projections.postgres_scratch import PostgresScratch
 from projections.projection import Group, Key, Projection
+from projections.revision import Ask
 from projections.runner import available
-from projections.scratch import Scratch, awaited, create
+from projections.scratch import Scratch, awaited, create, create_indexes
 from projections.sqlite_scratch import SqliteScratch
+from projections.stretches import folded, revises, stretches
 
 CHUNK_EVENTS = 1_000
 """Events that are folded at once; for so long other tasks of the process have to wait."""
@@ -57,6 +59,7 @@ class Replay:
         self.touched: list[tuple[Projection[Any], list[Key]]] = []
         self._stored = 0
         self._dropped = False
+        self._indexed: set[Projection[Any]] = set()
         self._storing: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
@@ -98,7 +101,34 @@ class Replay:
         finally:
             await self.scratch.close()
 
+    async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
+        """See :class:`projections.stretches.Source`."""
+        return await self.scratch.load(projection, keys)
+
+    async def find(self, projection: Projection[Any], ask: Ask) -> Sequence[Any]:
+        """See :class:`projections.stretches.Source`."""
+        if projection not in self._indexed:  # most logs revise nothing, and filling a table is faster without
+            await self.scratch.run(lambda connection: create_indexes(connection, [projection.table]))
+            self._indexed.add(projection)
+        return await self.scratch.find(projection, ask)
+
     async def _step(self, chunk: Sequence[Recorded]) -> None:
+        for stretch in stretches(self.group, chunk):
+            await (self._revise(stretch) if revises(self.group, stretch) else self._go(stretch))
+
+    async def _revise(self, stretch: Sequence[Recorded]) -> None:
+        await self._flush()
+        await self._settle()
+        try:
+            changes, passed_over = await folded(self._fold, self.group, stretch, self)
+        except FoldFailed as error:
+            raise self._failed(error.recorded, error.cause) from error.cause
+        self._touch(changes)
+        await self._store(changes, self.position)
+        self.passed_over += passed_over
+        self._stored = self.position = stretch[-1].position
+
+    async def _go(self, chunk: Sequence[Recorded]) -> None:
         try:
             work, wanted, passed_over = self._fold.plan(chunk)
             if wanted and self._dropped:
@@ -121,10 +151,13 @@ class Replay:
         """Begin to store what changed. Rows stay in memory as long as there is room, so most are stored once."""
         await self._settle()
         changes = self._fold.take()
-        if self.watching:
-            self.touched += [(one.projection, touched_keys(one)) for one in changes]
+        self._touch(changes)
         self._storing = asyncio.create_task(self._store(changes, self._stored), name="byjy-replay-store")
         self._stored = self.position
+
+    def _touch(self, changes: Sequence[Changes]) -> None:
+        if self.watching:
+            self.touched += [(one.projection, touched_keys(one)) for one in changes]
 
     async def _store(self, changes: Sequence[Changes], after: int) -> None:
         try:
@@ -143,11 +176,9 @@ class Replay:
         """A row breaks a constraint: fold what came after a position event by event, to find the one that made it."""
         fold = Fold(self.group)
         async for recorded in self._log.read(after=after):
-            work, wanted, _ = fold.plan([recorded])
             try:
-                for projection, keys in wanted.items():
-                    fold.bring(projection, await self.scratch.load(projection, keys))
-                await self.scratch.store(fold.run(work))
+                changes, _ = await folded(fold, self.group, [recorded], self)
+                await self.scratch.store(changes)
             except NotStorable as cause:
                 return self._failed(recorded, cause)
         return ReplayFailed(self.group.name, after, "?", str(error))

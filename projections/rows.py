@@ -13,7 +13,7 @@ from msgspec import Struct
 from byjy_events.numbers import CONTEXT, ZERO
 from byjy_events.vocabulary.orders import Liquidity, OrderStatus, OrderType, Side, TimeInForce
 from byjy_events.vocabulary.pairs import PairStatus
-from projections.tables import AliasKind, AnomalyKind
+from projections.tables import AliasKind, AnomalyKind, PositionSide, TradeStatus
 
 CLOSED = frozenset({OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED})
 """Statuses of orders that are not in the market any more."""
@@ -52,6 +52,9 @@ class OrderRow(Row, frozen=True, kw_only=True, gc=False):
             ``avg_price`` is None too, unless the venue told it.
         commission: in ``commission_asset``; both None: several assets, see ``order_fees``.
         pending_cancel, pending_replace, done_for_day: what the venue said last; the status follows.
+        cancel_requested_at, amend_requested_at: since when the venue owes an answer, to ``cancels_unanswered`` and
+            ``amends_unanswered`` requests.
+        pending_amends: the client order ids of amendments that the venue said are pending, as a JSON list.
     """
 
     id: UUID
@@ -89,6 +92,9 @@ class OrderRow(Row, frozen=True, kw_only=True, gc=False):
     created_at: int
     updated_at: int
     last_position: int
+    cancels_unanswered: int = 0
+    amends_unanswered: int = 0
+    pending_amends: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -127,7 +133,7 @@ class OrderFeeRow(Row, frozen=True, kw_only=True, gc=False):
 
 
 class TradeRow(Row, frozen=True, kw_only=True, gc=False):
-    """A row of ``trades``: one execution. ``id`` is the event id of the fill."""
+    """A row of ``trades``: one execution, as the venue told it last. ``id`` is the event id of the fill."""
 
     id: UUID
     order_id: UUID
@@ -144,6 +150,8 @@ class TradeRow(Row, frozen=True, kw_only=True, gc=False):
     liquidity: Liquidity | None = None
     executed_at: int
     position: int
+    status: TradeStatus = TradeStatus.EXECUTED
+    revised_position: int | None = None
 
 
 class PositionRow(Row, frozen=True, kw_only=True, gc=False):
@@ -152,7 +160,8 @@ class PositionRow(Row, frozen=True, kw_only=True, gc=False):
     Attributes:
         realized_pnl: over the row's whole life, in the quote asset, after fees in the quote and base assets;
             None: it left the range of money.
-        fills: of the holding that is open, or of the last one when flat.
+        fills, opened_at, closed_at, opened_position, peak_quantity, cycle_realized_pnl: of the holding that is open,
+            or of the last one when flat.
     """
 
     trading_pair_id: UUID
@@ -167,6 +176,35 @@ class PositionRow(Row, frozen=True, kw_only=True, gc=False):
     created_at: int
     updated_at: int
     last_position: int
+    opened_position: int | None = None
+    peak_quantity: Decimal = ZERO
+    cycle_realized_pnl: Decimal | None = ZERO
+
+
+class PositionCycleRow(Row, frozen=True, kw_only=True, gc=False):
+    """A row of ``position_cycles``: a holding that was closed.
+
+    Attributes:
+        avg_price: the average cost of what was held when it closed.
+        realized_pnl: by this holding alone, fees in the quote and base asset included; None: out of range.
+        total_realized_pnl: by the position over its whole life until then.
+        reversed: the closing fill went through zero and opened the next holding.
+    """
+
+    trading_pair_id: UUID
+    account: str
+    is_test: bool = False
+    closed_position: int
+    opened_position: int
+    side: PositionSide
+    peak_quantity: Decimal
+    avg_price: Decimal | None
+    realized_pnl: Decimal | None
+    total_realized_pnl: Decimal | None
+    fills: int
+    reversed: bool = False
+    opened_at: int
+    closed_at: int
 
 
 class PositionFeeRow(Row, frozen=True, kw_only=True, gc=False):

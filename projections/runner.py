@@ -27,11 +27,12 @@ from byjy_events.recorded import Recorded
 from byjy_events.sqlite.backend import SqliteBackend
 from projections.checkpoints import Checkpoint, GroupState
 from projections.errors import GroupOutdated, GroupRebuilding, ProjectionStopped
-from projections.folding import Changes, Fold, FoldFailed
+from projections.folding import Fold, FoldFailed
 from projections.postgres_store import PostgresStore
 from projections.projection import Group
 from projections.sqlite_store import SqliteStore
 from projections.store import Step, Store
+from projections.stretches import folded, revises, stretches
 
 CHUNK_EVENTS = 2_000
 """Events that one step folds at most."""
@@ -71,6 +72,8 @@ class Runner:
     async def advance(self, events: Sequence[Recorded], *, ahead: bool = False) -> bool:
         """Fold the events that follow directly on the ones before. False: another runner was here; begin again.
 
+        Events that revise the past take a step of their own.
+
         Args:
             ahead: return while the step is still being stored, so that the next events are folded meanwhile;
                 :meth:`settle` after the last ones.
@@ -79,13 +82,23 @@ class Runner:
             ProjectionStopped: an event could not be folded; those before it are projected.
             NotStored, Unclear: the database failed; begin again.
         """
+        *first, last = stretches(self.group, events)
+        for stretch in first:
+            if not await self._advance(stretch, ahead=False):
+                return False
+        return await self._advance(last, ahead=ahead)
+
+    async def _advance(self, events: Sequence[Recorded], *, ahead: bool) -> bool:
+        alone = revises(self.group, events)
+        if alone and not await self.settle():
+            return False
         if self._fold.full:
             # Rows that are being stored must not be dropped: read back now, they would be those of before.
             if not await self.settle():
                 return False
             self._fold.drop()
         try:
-            changes, passed_over = await self._folded(events)
+            changes, passed_over = await folded(self._fold, self.group, events, self._store)
         except FoldFailed as error:
             return await self.settle() and await self._stop_at(events, error)
         except NotStorable as error:
@@ -94,7 +107,7 @@ class Runner:
             return False
         step = Step(self.checkpoint, events[-1].position, passed_over, changes)
         self._under_way = (events, asyncio.ensure_future(self._store.advance(step)))
-        return ahead or await self.settle()
+        return (ahead and not alone) or await self.settle()
 
     async def settle(self) -> bool:
         """Wait for the step that is being stored. Returns and raises as :meth:`advance`."""
@@ -126,12 +139,6 @@ class Runner:
             await asyncio.wait([storing])
             if not storing.cancelled():
                 storing.exception()  # looked at: the checkpoint tells what became of it
-
-    async def _folded(self, events: Sequence[Recorded]) -> tuple[list[Changes], int]:
-        work, wanted, passed_over = self._fold.plan(events)
-        for projection, keys in wanted.items():
-            self._fold.bring(projection, await self._store.load(projection, keys))
-        return self._fold.run(work), passed_over
 
     async def _stop_at(self, events: Sequence[Recorded], error: FoldFailed) -> bool:
         self._fold.forget()

@@ -11,7 +11,7 @@ refused here; but no foreign keys, which the fold keeps, and no further indexes 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -20,11 +20,13 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from projections.folding import Changes
 from projections.projection import Group, Key, Projection
+from projections.revision import Ask
+from projections.stretches import Source
 
 T = TypeVar("T")
 
 
-class Scratch(Protocol):
+class Scratch(Source, Protocol):
     """One connection with a temporary schema, for one task at a time."""
 
     live_schema: str
@@ -57,6 +59,10 @@ class Scratch(Protocol):
 
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
         """Those of these rows that the scratch table has."""
+        ...
+
+    async def find(self, projection: Projection[Any], ask: Ask) -> Sequence[Any]:
+        """The rows of the scratch table that are asked for."""
         ...
 
     async def store(self, changes: Sequence[Changes]) -> None:
@@ -99,11 +105,11 @@ def create(connection: sa.Connection, group: Group) -> None:
         )
 
 
-def create_indexes(connection: sa.Connection, group: Group) -> None:
-    """Give the scratch tables of a group the indexes that the live ones have, and let the planner know them."""
-    for table in group.tables:
+def create_indexes(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
+    """Give scratch tables the indexes that the live ones have, and let the planner know them. Harmless when they do."""
+    for table in tables:
         for index in table.indexes:
-            connection.execute(CreateIndex(index), execution_options=_in_scratch(connection))
+            connection.execute(CreateIndex(index, if_not_exists=True), execution_options=_in_scratch(connection))
         connection.exec_driver_sql(f"ANALYZE {scratch_schema(connection.dialect)}.{table.name}")
 
 

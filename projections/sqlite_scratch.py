@@ -28,9 +28,10 @@ from byjy_events.sqlite.lane import connect
 from byjy_events.sqlite.turnstile import Turnstile
 from projections.folding import Changes
 from projections.projection import Key, Projection
+from projections.revision import Ask
 from projections.scratch import awaited, to_its_end
 from projections.space import require_temporary_space
-from projections.sqlite_store import rows_of, selects_of, statements_of, unusable
+from projections.sqlite_store import found_by, found_rows, rows_of, selects_of, statements_of, unusable
 
 T = TypeVar("T")
 
@@ -86,6 +87,13 @@ class SqliteScratch:
             for statement, parameters in selects_of(projection, keys):
                 found += driver.execute(statement, parameters)
             return rows_of(projection, found)
+
+        return await self._in_thread(fetch)
+
+    async def find(self, projection: Projection[Any], ask: Ask) -> Sequence[Any]:
+        def fetch() -> list[Any]:
+            driver = _driver(self._connected())
+            return found_rows(projection, driver.execute(*found_by(projection, ask)))
 
         return await self._in_thread(fetch)
 

@@ -29,6 +29,7 @@ from projections.checkpoints import (
 from projections.errors import TablesUnusable
 from projections.folding import Changes
 from projections.projection import Key, Projection
+from projections.revision import Ask, select_of
 from projections.sqlite_upsert import Upsert
 from projections.sqlite_values import column_inward, inward
 from projections.store import Step, fitting
@@ -65,6 +66,9 @@ class SqliteStore:
     async def load(self, projection: Projection[Any], keys: Sequence[Key]) -> Mapping[Key, Any]:
         found = [await self._fetch(*select) for select in selects_of(projection, keys)]
         return rows_of(projection, chain.from_iterable(found))
+
+    async def find(self, projection: Projection[Any], ask: Ask) -> Sequence[Any]:
+        return found_rows(projection, await self._fetch(*found_by(projection, ask)))
 
     async def advance(self, step: Step) -> bool:
         # Made here, not in the lane: its thread would have to wait for the interpreter lock with appends behind it.
@@ -112,6 +116,9 @@ class SqliteTransaction:
         found = [self._connection.execute(*select).fetchall() for select in selects_of(projection, keys)]
         return rows_of(projection, chain.from_iterable(found))
 
+    async def find(self, projection: Projection[Any], ask: Ask) -> Sequence[Any]:
+        return found_rows(projection, self._connection.execute(*found_by(projection, ask)).fetchall())
+
     async def advance(self, step: Step) -> bool:
         return _taken(self._connection, step, (one for changes in step.changes for one in statements_of(changes)))
 
@@ -145,8 +152,20 @@ def selects_of(projection: Projection[Any], keys: Sequence[Key]) -> Iterator[tup
 
 def rows_of(projection: Projection[Any], found: Iterable[Sequence[Any]]) -> dict[Key, Any]:
     """The rows by key, of what the database gave."""
-    rows = map(shape_of(projection).row, found)
-    return {projection.key_of(row): row for row in rows}
+    return {projection.key_of(row): row for row in found_rows(projection, found)}
+
+
+def found_rows(projection: Projection[Any], found: Iterable[Sequence[Any]]) -> list[Any]:
+    """The rows in the order in which the database gave them."""
+    return list(map(shape_of(projection).row, found))
+
+
+def found_by(projection: Projection[Any], ask: Ask) -> tuple[str, Sequence[Any]]:
+    """What finds the rows asked for: a statement and its parameters."""
+    statement, wanted = select_of(ask, projection.table, lambda number: "?")
+    with fitting():
+        changes = [(inward(projection.table.columns[name].type), value) for name, value in wanted]
+        return statement, [value if change is None else change(value) for change, value in changes]
 
 
 def statements_of(changes: Changes) -> Iterator[tuple[str, Sequence[Any]]]:

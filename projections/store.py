@@ -12,6 +12,8 @@ from byjy_events.backend import NotStorable
 from projections.checkpoints import Checkpoint
 from projections.folding import Changes
 from projections.projection import Key, Projection
+from projections.revision import Ask
+from projections.stretches import Source
 
 
 class Step(msgspec.Struct):
@@ -23,7 +25,7 @@ class Step(msgspec.Struct):
     changes: list[Changes]
 
 
-class Store(Protocol):
+class Store(Source, Protocol):
     """The rows and checkpoints of one database, for one runner."""
 
     async def checkpoint(self, group: str, version: str) -> Checkpoint:
@@ -38,6 +40,10 @@ class Store(Protocol):
             NotStored, Unclear: the database failed.
             TablesUnusable: see there; so do the other methods.
         """
+        ...
+
+    async def find(self, projection: Projection[Any], ask: Ask) -> Sequence[Any]:
+        """The rows asked for. Raises as :meth:`load`."""
         ...
 
     async def advance(self, step: Step) -> bool:

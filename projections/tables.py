@@ -36,27 +36,52 @@ class AnomalyKind(StrEnum):
         UNKNOWN_ORDER: about an order the engine never placed.
         UNKNOWN_PAIR: a venue told of a pair that nobody listed; a stub row was made.
         UNKNOWN_TRADE: a bust or correction of an execution that was never told.
+        REVISED_AGAIN: a bust or correction of an execution that was busted already; the bust stands.
         LATE_FILL: a fill after the order's end; it counts, the status stays.
         OVERFILL: more was filled than ordered.
         ALIAS_CONFLICT: an external id that belongs to another order already; the first claim stands.
         FACT_CONFLICTED: a fact was told again with other content; the first telling stands.
         MESSAGE_UNUSABLE: a venue's message could not be decoded; it is kept whole in the log.
         NUMBER_OUT_OF_RANGE: a derived number does not fit NUMERIC(38, 18).
-        NOT_FOLDED: the event is kept, but this version of the read side does not act on it yet.
         PLACED_AGAIN: an order was placed a second time; the first placing stands.
+        STATUS_CONFLICT: a rejection of an order that was filled before, which the venue cannot have rejected.
+        LINK_CONFLICT: two orders were said to be one that cannot be; they stay apart.
     """
 
     UNKNOWN_ORDER = "UNKNOWN_ORDER"
     UNKNOWN_PAIR = "UNKNOWN_PAIR"
     UNKNOWN_TRADE = "UNKNOWN_TRADE"
+    REVISED_AGAIN = "REVISED_AGAIN"
     LATE_FILL = "LATE_FILL"
     OVERFILL = "OVERFILL"
     ALIAS_CONFLICT = "ALIAS_CONFLICT"
     FACT_CONFLICTED = "FACT_CONFLICTED"
     MESSAGE_UNUSABLE = "MESSAGE_UNUSABLE"
     NUMBER_OUT_OF_RANGE = "NUMBER_OUT_OF_RANGE"
-    NOT_FOLDED = "NOT_FOLDED"
     PLACED_AGAIN = "PLACED_AGAIN"
+    STATUS_CONFLICT = "STATUS_CONFLICT"
+    LINK_CONFLICT = "LINK_CONFLICT"
+
+
+class TradeStatus(StrEnum):
+    """What became of an execution.
+
+    Attributes:
+        EXECUTED: as it was first told.
+        CORRECTED: the venue corrected it; the row holds what should have been.
+        BUSTED: it never was; no sum counts it.
+    """
+
+    EXECUTED = "EXECUTED"
+    CORRECTED = "CORRECTED"
+    BUSTED = "BUSTED"
+
+
+class PositionSide(StrEnum):
+    """FIX 704 and 705: whether more was bought or sold."""
+
+    LONG = "LONG"
+    SHORT = "SHORT"
 
 
 class Choice(sa.types.TypeDecorator[StrEnum]):
@@ -151,6 +176,17 @@ OPEN = "status NOT IN ('FILLED', 'CANCELED', 'REJECTED', 'EXPIRED')"
 NOT IN is meant: with IN, SQLite would rather look up each status in ``ix_orders_status`` and sort.
 """
 
+IN_DOUBT = (
+    "(status = 'PENDING_NEW'"
+    " OR cancel_requested_at IS NOT NULL AND status NOT IN ('FILLED', 'CANCELED', 'REJECTED', 'EXPIRED')"
+    " OR amend_requested_at IS NOT NULL AND status NOT IN ('CANCELED', 'REJECTED', 'EXPIRED'))"
+)
+"""Orders that the venue owes an answer; ``projections.doubt`` says which. Spelled exactly so, as ``OPEN`` is.
+
+A FILLED order is among them while an amendment is unanswered, which may have raised its quantity and opened it again.
+It is one OR, not ``OPEN AND``: else SQLite could as well take ``ix_orders_open_account``, with every open order in it.
+"""
+
 orders = sa.Table(
     "orders",
     metadata,
@@ -189,6 +225,9 @@ orders = sa.Table(
     sa.Column("created_at", Nanoseconds, nullable=False),
     sa.Column("updated_at", Nanoseconds, nullable=False),
     sa.Column("last_position", BigInt, nullable=False),
+    sa.Column("cancels_unanswered", BigInt, nullable=False, server_default="0"),
+    sa.Column("amends_unanswered", BigInt, nullable=False, server_default="0"),
+    sa.Column("pending_amends", sa.Text),
     one_of("side", Side),
     one_of("type", OrderType),
     one_of("status", OrderStatus),
@@ -208,6 +247,7 @@ orders = sa.Table(
         postgresql_where=sa.text(OPEN),
     ),
     sa.Index("ix_orders_open_account", "account", "id", sqlite_where=sa.text(OPEN), postgresql_where=sa.text(OPEN)),
+    sa.Index("ix_orders_in_doubt", "account", "id", sqlite_where=sa.text(IN_DOUBT), postgresql_where=sa.text(IN_DOUBT)),
     sqlite_strict=True,
 )
 """Every order, one row each. ``external``: the engine did not place it; what the venue left out is null.
@@ -215,7 +255,9 @@ orders = sa.Table(
 ``commission`` is the sum of the fees in ``commission_asset``; both are null once fees came in several
 assets, with the detail in ``order_fees``. ``created_at`` and ``updated_at`` are the best clock of the first
 and of the last event folded in, ``executed_at`` that of the last fill. ``cancel_requested_at`` and
-``amend_requested_at`` are emptied when the venue refuses, or has carried out the amendment.
+``amend_requested_at`` tell since when the venue owes an answer, to so many requests; they are emptied with the last
+answer. A cancellation leaves them: the order is not open any more. ``pending_amends`` lists, as JSON, the client order
+ids (FIX 11) of the amendments that the venue said are pending; while there are any, ``pending_replace`` is set.
 """
 
 order_aliases = sa.Table(
@@ -245,7 +287,10 @@ order_fees = sa.Table(
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
-"""What an order cost in fees, one row for each asset they were paid in; negative: a rebate."""
+"""What an order cost in fees, one row for each asset they were paid in; negative: a rebate.
+
+An asset whose fees come to nothing has no row.
+"""
 
 trades = sa.Table(
     "trades",
@@ -265,16 +310,24 @@ trades = sa.Table(
     sa.Column("liquidity", Choice(Liquidity)),
     sa.Column("executed_at", Nanoseconds, nullable=False),
     sa.Column("position", BigInt, nullable=False),
+    sa.Column("status", Choice(TradeStatus), nullable=False, server_default="EXECUTED"),
+    sa.Column("revised_position", BigInt),
     one_of("side", Side),
     one_of("liquidity", Liquidity),
+    one_of("status", TradeStatus),
     _money_is_plain("quantity", "price", "fee"),
     _flags_are_bits("is_test"),
     sa.Index("ix_trades_order_id", "order_id", "position"),
     sa.Index("ix_trades_trading_pair_id", "trading_pair_id", "executed_at", "position"),
     sa.Index("ix_trades_executed_at", "executed_at", "position"),
+    sa.Index("ix_trades_position", "trading_pair_id", "account", "is_test", "position"),
     sqlite_strict=True,
 )
-"""The executions of orders. ``id`` is the event id of the fill, ``position`` its place in the log."""
+"""The executions of orders. ``id`` is the event id of the fill, ``position`` its place in the log.
+
+``execution_id``, ``quantity``, ``price`` and the fee are as the venue corrected them last, ``revised_position`` is the
+place of the last correction or of the bust. No sum counts a BUSTED one.
+"""
 
 positions = sa.Table(
     "positions",
@@ -291,7 +344,10 @@ positions = sa.Table(
     sa.Column("created_at", Nanoseconds, nullable=False),
     sa.Column("updated_at", Nanoseconds, nullable=False),
     sa.Column("last_position", BigInt, nullable=False),
-    _money_is_plain("quantity", "avg_price", "realized_pnl"),
+    sa.Column("opened_position", BigInt),
+    _amount("peak_quantity"),
+    sa.Column("cycle_realized_pnl", Money, server_default="0"),
+    _money_is_plain("quantity", "avg_price", "realized_pnl", "peak_quantity", "cycle_realized_pnl"),
     _flags_are_bits("is_test"),
     sa.Index("ix_positions_account", "account", "is_test", "trading_pair_id"),
     sqlite_strict=True,
@@ -300,8 +356,39 @@ positions = sa.Table(
 """Netted holdings at average cost. ``quantity`` is signed; ``avg_price`` is null when flat.
 
 ``realized_pnl`` sums over the row's whole life, in the quote asset, after fees in the quote and base
-assets; null once it left the range of money. ``fills``, ``opened_at`` and ``closed_at`` tell of the holding
-that is open, or of the last one when flat.
+assets; null once it left the range of money. ``cycle_realized_pnl``, ``fills``, ``opened_at``, ``closed_at``,
+``opened_position`` (the place in the log of the fill that opened it) and ``peak_quantity`` (the most that was held,
+unsigned) tell of the holding that is open, or of the last one when flat; see ``position_cycles`` for those before.
+"""
+
+position_cycles = sa.Table(
+    "position_cycles",
+    metadata,
+    _pair(primary_key=True),
+    sa.Column("account", word(255), primary_key=True),
+    sa.Column("is_test", Flag, primary_key=True, server_default=sa.false()),
+    sa.Column("closed_position", BigInt, primary_key=True, autoincrement=False),
+    sa.Column("opened_position", BigInt, nullable=False),
+    sa.Column("side", Choice(PositionSide), nullable=False),
+    _amount("peak_quantity"),
+    sa.Column("avg_price", Money),
+    sa.Column("realized_pnl", Money),
+    sa.Column("total_realized_pnl", Money),
+    sa.Column("fills", BigInt, nullable=False),
+    _flag("reversed"),
+    sa.Column("opened_at", Nanoseconds, nullable=False),
+    sa.Column("closed_at", Nanoseconds, nullable=False),
+    one_of("side", PositionSide),
+    _money_is_plain("peak_quantity", "avg_price", "realized_pnl", "total_realized_pnl"),
+    _flags_are_bits("is_test", "reversed"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+"""Holdings that were closed, from the fill at ``opened_position`` to the one at ``closed_position``.
+
+``avg_price`` is the average cost of what was held when it closed, ``realized_pnl`` what this holding made alone,
+``total_realized_pnl`` what the position had made over its whole life by then. ``reversed``: the closing fill went
+through zero and opened the next holding.
 """
 
 position_fees = sa.Table(
@@ -317,7 +404,11 @@ position_fees = sa.Table(
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
-"""Fees paid in an asset that is neither base nor quote: tallied, not part of ``realized_pnl``."""
+"""What a position cost in fees, one row for each asset they were paid in; negative: a rebate.
+
+Fees in the quote and base asset are part of ``realized_pnl`` already, those in a third asset are not. An asset whose
+fees come to nothing has no row.
+"""
 
 anomalies = sa.Table(
     "anomalies",

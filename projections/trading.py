@@ -5,10 +5,12 @@ from __future__ import annotations
 from projections.aliases import OrderAliases
 from projections.anomalies import Anomalies
 from projections.fees import OrderFees, PositionFees
+from projections.order_link import OrderLinks
 from projections.orders import Orders
 from projections.pairs import TradingPairs
-from projections.positions import Positions
+from projections.positions import PositionCycles, Positions
 from projections.projection import Group
+from projections.trade_revision import TradeRevisions
 from projections.trades import Trades
 
 TRADING = Group(
@@ -20,8 +22,10 @@ TRADING = Group(
         OrderFees(),
         Trades(),
         Positions(),
+        PositionCycles(),
         PositionFees(),
         Anomalies(),
     ],
+    [TradeRevisions(), OrderLinks()],
 )
 """``trading_pairs`` and all that refers to it, advancing together."""

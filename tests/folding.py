@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -11,6 +12,7 @@ from byjy_events.event import Event, Fact
 from byjy_events.recorded import Recorded
 from byjy_events.stream import Stream
 from projections.projection import Evolved, Group, Key
+from projections.revision import Ask, Revised, Revising
 from projections.trading import TRADING
 
 T = TypeVar("T", bound=Struct)
@@ -24,6 +26,12 @@ class Folded:
         self.rows: dict[str, dict[Key, Any]] = {one.name: {} for one in group.projections}
 
     def fold(self, recorded: Recorded) -> None:
+        self._evolve(recorded)
+        revision = self.group.revisions.get(type(recorded.event))  # type: ignore[arg-type]
+        if revision is not None:
+            self._revise(revision.revise(recorded))
+
+    def _evolve(self, recorded: Recorded) -> None:
         for projection in self.group.by_event.get(type(recorded.event), ()):  # type: ignore[arg-type]
             rows = self.rows[projection.name]
             for key in projection.keys(recorded):
@@ -49,6 +57,30 @@ class Folded:
         """The only row of one type."""
         (row,) = self.of(row_type)
         return row
+
+    def _revise(self, revising: Revising) -> None:
+        """Answer its questions from the rows, and do what it says: children go before parents, parents come first."""
+        try:
+            ask = next(revising)
+            while True:
+                ask = revising.send(self._found(ask))
+        except StopIteration as answered:
+            revised: Revised = answered.value
+        for row_type, key in revised.gone:
+            self.rows[self.group.by_row_type[row_type].name].pop(key, None)
+        for row in revised.rows:
+            projection = self.group.by_row_type[type(row)]
+            self.rows[projection.name][projection.key_of(row)] = row
+
+    def _found(self, ask: Ask) -> list[Any]:
+        projection = self.group.by_row_type[ask.row_type]
+        by = ask.by or projection.key_columns
+        rows = [
+            row for row in self.of(ask.row_type) if all(getattr(row, name) == one for name, one in ask.equal.items())
+        ]
+        rows = [row for row in rows if ask.after is None or getattr(row, by[0]) > ask.after]
+        rows = [row for row in rows if ask.before is None or getattr(row, by[0]) < ask.before]
+        return sorted(rows, key=attrgetter(*by), reverse=ask.newest_first)[: ask.limit]
 
     def _insert(self, also: tuple[Struct, ...]) -> None:
         for row in also:

@@ -59,6 +59,15 @@ class Subject(Struct, frozen=True, kw_only=True):
         )
 
 
+TWIN = Subject(number=5)
+"""Could be the first subject under another name."""
+
+
+def _before(name: str, steps: int) -> str:
+    """The name of the move so many steps before this one."""
+    return str(max(int(name) - steps, 1))
+
+
 Move = Callable[[Subject, str, Decimal], Event]
 _PRICE = Decimal("100.5")
 
@@ -94,10 +103,24 @@ MOVES: dict[str, Move] = {
     "cancel rejected": lambda order, name, size: order.fact(events.OrderCancelRejected, update_id=name),
     "amend rejected": lambda order, name, size: order.fact(events.OrderAmendRejected, update_id=name),
     "done for day": lambda order, name, size: order.fact(events.OrderDoneForDay, update_id=name),
-    "busted": lambda order, name, size: order.fact(events.TradeBusted, update_id=name, execution_id="1"),
-    "corrected": lambda order, name, size: order.fact(
-        events.TradeCorrected, update_id=name, execution_id="1", quantity=size, price=_PRICE
+    "busted": lambda order, name, size: order.fact(events.TradeBusted, update_id=name, execution_id=_before(name, 1)),
+    "busted late": lambda order, name, size: order.fact(
+        events.TradeBusted, update_id=name, execution_id=_before(name, 4)
     ),
+    "corrected": lambda order, name, size: order.fact(
+        events.TradeCorrected, update_id=name, execution_id=_before(name, 1), quantity=size, price=_PRICE
+    ),
+    "corrected and renamed": lambda order, name, size: order.fact(
+        events.TradeCorrected,
+        update_id=name,
+        execution_id=_before(name, 2),
+        corrected_execution_id=name,
+        quantity=size,
+        price=Decimal("98.7"),
+        fee=Decimal("0.3"),
+        fee_asset="BNB",
+    ),
+    "linked": lambda order, name, size: events.OrderLinked(external_order_id=TWIN.stream.id),
     "restated": lambda order, name, size: order.fact(
         events.OrderRestated, update_id=name, status=OrderStatus.NEW, filled_quantity=size
     ),
@@ -109,6 +132,7 @@ MOVES: dict[str, Move] = {
 
 SUBJECTS = (
     Subject(number=1),
+    TWIN,
     Subject(number=2, side=Side.SELL),
     Subject(number=3, is_test=True),
     Subject(number=4, pair=ETH, account="second", side=Side.SELL),
@@ -155,13 +179,20 @@ def _life(chance: random.Random, number: int) -> list[Step]:
     quantity = Decimal(chance.randrange(1, 10_000)) / 1000
     price = Decimal(chance.randrange(9_000, 11_000)) / 100
     life = [order.placed(quantity, price), events.OrderSubmitted(), order.fact(events.OrderAccepted)]
-    life += _fills(chance, order, quantity, price)
+    fills = _fills(chance, order, quantity, price)
+    life += fills
     if chance.random() < 0.6:
         life.append(events.OrderCancelRequested())
         life.append(order.fact(events.OrderCancelPending, update_id="p"))
         life.append(order.fact(events.OrderCanceled))
     if chance.random() < 0.05:
         life.append(order.filled("late", Decimal("0.001"), price))
+    if fills and chance.random() < 0.05:
+        life.append(order.fact(events.TradeBusted, update_id="b", execution_id="1"))
+    if len(fills) > 1 and chance.random() < 0.1:
+        life.append(
+            order.fact(events.TradeCorrected, update_id="k", execution_id="2", quantity=Decimal("0.002"), price=price)
+        )
     return [(order.stream, event) for event in life]
 
 

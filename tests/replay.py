@@ -10,7 +10,7 @@ from msgspec import Struct
 from byjy_events.log import EventLog
 from byjy_events.recorded import Recorded
 from projections import TRADING, Group, GroupStatus, Key, group_statuses
-from projections.folding import Fold
+from projections.memory import folded_in_memory
 
 Tables = dict[str, dict[Key, Struct]]
 """By the table's name and the row's key."""
@@ -18,12 +18,7 @@ Tables = dict[str, dict[Key, Struct]]
 
 def folded(events: Sequence[Recorded], group: Group = TRADING) -> Tables:
     """The rows that these events make, from nothing."""
-    fold = Fold(group)
-    work, _, _ = fold.plan(events)
-    tables: Tables = {table.name: {} for table in group.tables}
-    for changes in fold.run(work):
-        tables[changes.projection.table.name] = {changes.projection.key_of(row): row for row in changes.rows}
-    return tables
+    return {one.table.name: rows for one, rows in folded_in_memory(group, events).tables.items()}
 
 
 async def stored(log: EventLog, group: Group = TRADING) -> Tables:

@@ -22,6 +22,7 @@ FLIPS: dict[str, dict[str, Any]] = {
     "order_fees": {"amount": Decimal("0.013")},
     "trades": {"executed_at": 1},
     "positions": {"realized_pnl": Decimal("0.000000000000000001")},
+    "position_cycles": {"peak_quantity": Decimal("0.017")},
     "position_fees": {"amount": Decimal("0.021")},
     "anomalies": {"message": "all is well"},
 }
@@ -34,6 +35,7 @@ STRANGERS: dict[str, dict[str, Any]] = {
     "order_fees": {"asset": "XXX"},
     "trades": {"id": STRANGER},
     "positions": {"account": "nobody's"},
+    "position_cycles": {"account": "nobody's"},
     "position_fees": {"account": "nobody's"},
     "anomalies": {"position": 99_999},
 }

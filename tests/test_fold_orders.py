@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from byjy_events.event import Event
-from byjy_events.stream import order_stream, pair_stream
+from byjy_events.stream import pair_stream
 from byjy_events.vocabulary import orders as events
 from byjy_events.vocabulary.orders import OrderStatus, Side
 from byjy_events.vocabulary.pairs import Pair, PairListed
@@ -290,15 +290,6 @@ def test_an_intent_for_an_unknown_order_is_an_anomaly() -> None:
     rows = folded(events.OrderCancelRequested())
     assert rows.of(OrderRow) == []
     assert kinds(rows) == ["UNKNOWN_ORDER"]
-
-
-def test_what_revises_the_past_is_an_anomaly_for_now() -> None:
-    """A bust, a correction, a link: the trade stands, and it says so."""
-    rows = folded(placed(), fill("1", "3"), *(MOVES[move](ORDER, "9", Decimal(1)) for move in ("busted", "corrected")))
-    linked = recorded(events.OrderLinked(external_order_id=ORDER.stream.id), 99, order_stream(ORDER.stream.id))
-    rows.fold(linked)
-    assert kinds(rows) == ["NOT_FOLDED"] * 3
-    assert rows.one(TradeRow).quantity == 3
 
 
 def test_the_pair_of_a_fill_may_differ_from_its_order_s() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from byjy_events.numbers import CONTEXT
 from byjy_events.vocabulary.orders import OrderFilled, Side
 from byjy_events.vocabulary.pairs import Pair
-from projections.rows import AnomalyRow, PositionFeeRow, PositionRow
+from projections.rows import AnomalyRow, PositionCycleRow, PositionFeeRow, PositionRow
 from projections.tables import AnomalyKind
 from tests.folding import Folded, columns, recorded
 from tests.lifecycles import BTC, Subject
@@ -137,7 +137,7 @@ def test_numbers_are_rounded_at_every_fill() -> None:
     assert third.realized_pnl == 0
 
 
-def test_a_fee_in_a_third_asset_is_tallied_apart() -> None:
+def test_a_fee_in_a_third_asset_is_only_tallied() -> None:
     """Neither the quantity nor the profit feels it; its sum is kept for each asset."""
     account = Account()
     account.fill("BUY", "1", "100", "0.5", "BNB")
@@ -149,12 +149,36 @@ def test_a_fee_in_a_third_asset_is_tallied_apart() -> None:
     assert fees == {"BNB": Decimal("0.3"), "KCS": 3}
 
 
-def test_fees_in_base_and_quote_are_not_tallied_again() -> None:
-    """They are in the position already."""
+def test_fees_in_base_and_quote_are_tallied_too() -> None:
+    """They are in the position already, and the tally says what they came to; what comes to nothing has no row."""
     account = Account()
     account.fill("BUY", "1", "100", "0.5", "USDT")
     account.fill("BUY", "1", "100", "0.5", "BTC")
-    assert account.folded.of(PositionFeeRow) == []
+    account.fill("BUY", "1", "100", "-0.5", "USDT")
+    assert columns(account.position, "quantity realized_pnl") == (Decimal("2.5"), -50)
+    assert {row.asset: row.amount for row in account.folded.of(PositionFeeRow)} == {"BTC": Decimal("0.5")}
+
+
+def test_a_holding_that_was_closed_is_kept_with_its_own_profit() -> None:
+    """Closed flat or through zero, with its side, its peak, its fills and its part of the fee."""
+    account = Account()
+    account.fill("BUY", "1", "100", "1")
+    account.fill("BUY", "1", "110")
+    account.fill("SELL", "2", "120")
+    account.fill("SELL", "1", "90")
+    account.fill("BUY", "4", "80", "2")
+    first, second = account.folded.of(PositionCycleRow)
+    assert columns(first, "side opened_position closed_position fills peak_quantity avg_price reversed") == (
+        "LONG", 1, 3, 3, 2, 105, False,
+    )  # fmt: skip
+    assert columns(first, "realized_pnl total_realized_pnl opened_at closed_at") == (29, 29, 1000, 3000)
+    assert columns(second, "side opened_position closed_position fills peak_quantity reversed") == (
+        "SHORT", 4, 5, 2, 1, True,
+    )  # fmt: skip
+    assert columns(second, "realized_pnl total_realized_pnl") == (Decimal("9.5"), Decimal("38.5"))
+    position = account.position
+    assert columns(position, "quantity fills opened_position peak_quantity") == (3, 1, 5, 3)
+    assert columns(position, "realized_pnl cycle_realized_pnl") == (37, Decimal("-1.5"))
 
 
 def test_paper_trades_never_touch_live_positions() -> None:

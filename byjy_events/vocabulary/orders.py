@@ -180,9 +180,13 @@ class OrderFact(Fact, frozen=True, kw_only=True):
 
         A simulated venue numbers as it likes: its fact must never be taken for a retelling of a real one.
         """
+        return self.identity_with(self._discriminator())
+
+    def identity_with(self, discriminator: str) -> tuple[str, ...]:
+        """The identity that another fact about the same order would have, named alike."""
         order = ("venue", self.exchange_order_id) if self.exchange_order_id else ("client", self.client_order_id or "")
         paper = ("paper",) if self.is_test else ()
-        return (self.pair.exchange, self.account, self.pair.symbol, *order, self._discriminator(), *paper)
+        return (self.pair.exchange, self.account, self.pair.symbol, *order, discriminator, *paper)
 
     def _discriminator(self) -> str:
         raise NotImplementedError

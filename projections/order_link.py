@@ -1,0 +1,103 @@
+"""Links: an order that the venue reported under its own id turns out to be one of ours; both become one row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any, ClassVar
+
+from msgspec.structs import replace
+
+from byjy_events.event import Event
+from byjy_events.numbers import ZERO
+from byjy_events.recorded import Recorded
+from byjy_events.vocabulary.orders import OrderLinked
+from projections.anomalies import anomaly
+from projections.order_status import ENDED
+from projections.order_trades import fees_by_asset, with_trades
+from projections.revision import Ask, Revised, Revising
+from projections.rows import OrderAliasRow, OrderFeeRow, OrderRow, Row, TradeRow
+from projections.tables import AnomalyKind
+
+
+class OrderLinks:
+    """See :class:`projections.revision.Revision`. What the venue told of the other order is told of ours now."""
+
+    handles: ClassVar[frozenset[type[Event]]] = frozenset({OrderLinked})
+
+    def revise(self, recorded: Recorded) -> Revising:
+        event: Any = recorded.event
+        own = yield Ask(row_type=OrderRow, equal={"id": recorded.stream_id})
+        other = yield Ask(row_type=OrderRow, equal={"id": event.external_order_id})
+        conflict = _conflict(own, other, event)
+        if conflict:
+            pair = own[0].trading_pair_id if own else None
+            return Revised([anomaly(AnomalyKind.LINK_CONFLICT, recorded, conflict, pair)])
+        own_trades = yield Ask(row_type=TradeRow, equal={"order_id": own[0].id}, by=("position",))
+        other_trades = yield Ask(row_type=TradeRow, equal={"order_id": other[0].id}, by=("position",))
+        aliases = yield Ask(row_type=OrderAliasRow, equal={"order_id": other[0].id}, by=("claimed_at",))
+        moved = [replace(one, order_id=own[0].id) for one in other_trades]
+        trades = sorted([*own_trades, *moved], key=attrgetter("position"))
+        merged = _with_all_trades(_merged(own[0], other[0], recorded), own[0], other[0], trades)
+        rows: list[Row] = [merged, *moved, *(replace(one, order_id=own[0].id) for one in aliases)]
+        fees = fees_by_asset(trades)
+        rows += [OrderFeeRow(order_id=own[0].id, asset=asset, amount=amount) for asset, amount in fees.items()]
+        if merged.quantity is not None and own[0].filled_quantity <= merged.quantity < merged.filled_quantity:
+            message = f"{merged.filled_quantity} filled of an order for {merged.quantity}"
+            rows.append(anomaly(AnomalyKind.OVERFILL, recorded, message, merged.trading_pair_id))
+        gone: list[tuple[type[Row], Any]] = [(OrderRow, other[0].id)]
+        gone += [(OrderFeeRow, (other[0].id, asset)) for asset in fees_by_asset(other_trades)]
+        gone += [(OrderFeeRow, (own[0].id, asset)) for asset in fees_by_asset(own_trades).keys() - fees.keys()]
+        return Revised(rows, gone)
+
+
+def _conflict(own: Sequence[OrderRow], other: Sequence[OrderRow], event: OrderLinked) -> str | None:
+    """Why the two cannot be one; None: they can."""
+    name = f"order {event.external_order_id}"
+    if not own or own[0].external:
+        return f"linked to {name}, but was never placed itself"
+    if not other:
+        return f"linked to {name}, which nobody told of"
+    if not other[0].external:
+        return f"linked to {name}, which the engine placed by itself"
+    for what in ("trading_pair_id", "account", "is_test", "side"):
+        one, another = getattr(own[0], what), getattr(other[0], what)
+        if one != another and another is not None:
+            return f"linked to {name}, which has another {what}: {another}, not {one}"
+    return None
+
+
+def _merged(own: OrderRow, other: OrderRow, recorded: Recorded) -> OrderRow:
+    """The engine's terms, and what the venue told of either."""
+    ended = own if own.status in ENDED else other
+    merged = replace(
+        own,
+        status=ended.status if ended.status in ENDED else own.status,
+        exchange_order_id=own.exchange_order_id or other.exchange_order_id,
+        client_order_id=own.client_order_id or other.client_order_id,
+        accepted_at=_earlier(own.accepted_at, other.accepted_at),
+        pending_cancel=own.pending_cancel or other.pending_cancel,
+        pending_replace=own.pending_replace or other.pending_replace,
+        pending_amends=own.pending_amends or other.pending_amends,
+        done_for_day=own.done_for_day or other.done_for_day,
+        canceled_at=_earlier(own.canceled_at, other.canceled_at),
+        reject_reason=own.reject_reason or other.reject_reason,
+        updated_at=recorded.effective_at,
+        last_position=recorded.position,
+    )
+    return replace(merged, pending_cancel=False, pending_replace=False) if ended.status in ENDED else merged
+
+
+def _with_all_trades(merged: OrderRow, own: OrderRow, other: OrderRow, trades: Sequence[TradeRow]) -> OrderRow:
+    """A snapshot may tell more than the trades do; whichever order it was told of, it is about the one they are."""
+    counting = with_trades(replace(merged, filled_quantity=ZERO, filled_notional=ZERO), [], trades)
+    most = max(own, other, key=attrgetter("filled_quantity"))
+    if most.filled_quantity <= counting.filled_quantity:
+        return counting
+    told = replace(merged, filled_quantity=most.filled_quantity, filled_notional=most.filled_notional)
+    return with_trades(told, trades, trades)
+
+
+def _earlier(one: int | None, other: int | None) -> int | None:
+    told = [instant for instant in (one, other) if instant is not None]
+    return min(told) if told else None

@@ -1,0 +1,192 @@
+"""Busts and corrections: a trade that never was, or was otherwise than first told.
+
+Everything that counted the trade is folded anew as if it had never been, or had been so from the start: its order from
+all of the order's trades; its position from where it was last flat before the trade, and with it the holdings that were
+closed since; the fees of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from msgspec.structs import replace
+
+from byjy_events.event import Event
+from byjy_events.identifiers import derived_id
+from byjy_events.numbers import CONTEXT, ZERO
+from byjy_events.recorded import Recorded
+from byjy_events.vocabulary.orders import OrderFilled, TradeBusted, TradeCorrected
+from projections.amounts import settled
+from projections.anomalies import anomaly
+from projections.holdings import after_fill
+from projections.order_trades import fees_by_asset, with_trades
+from projections.positions import flat
+from projections.revision import Ask, Revised, Revising
+from projections.rows import (
+    AnomalyRow,
+    OrderFeeRow,
+    OrderRow,
+    PositionCycleRow,
+    PositionFeeRow,
+    PositionRow,
+    Row,
+    TradeRow,
+)
+from projections.tables import AnomalyKind, TradeStatus
+
+PAGE_ROWS = 5_000
+"""Trades of a position that are in memory at once."""
+
+Gone = tuple[type[Row], Any]
+Part = tuple[list[Row], list[Gone]]
+Asking = Generator[Ask, Sequence[Any], Part]
+
+
+class TradeRevisions:
+    """See :class:`projections.revision.Revision`."""
+
+    handles: ClassVar[frozenset[type[Event]]] = frozenset({TradeBusted, TradeCorrected})
+
+    def revise(self, recorded: Recorded) -> Revising:
+        event: Any = recorded.event
+        found = yield Ask(row_type=OrderRow, equal={"id": recorded.stream_id})
+        trades = yield Ask(row_type=TradeRow, equal={"order_id": recorded.stream_id}, by=("position",))
+        odd = [_unknown_order(recorded, event)] if not found or found[0].external else []
+        trade = _meant(trades, event)
+        if trade is None or trade.status is TradeStatus.BUSTED:
+            return Revised([*odd, _not_revised(recorded, event, trade)])
+        revised = _revised(trade, event, recorded.position)
+        after = [revised if one is trade else one for one in trades]
+        rows, gone = _of_order(found[0], trades, after, recorded)
+        more_rows, more_gone = yield from _of_position(trade, revised, event, recorded)
+        fee_rows, fee_gone = yield from _of_position_fees(trade, revised)
+        return Revised([*odd, revised, *rows, *more_rows, *fee_rows], [*gone, *more_gone, *fee_gone])
+
+
+# --- the trade ------------------------------------------------------------------------------------
+
+
+def _meant(trades: Sequence[TradeRow], event: TradeBusted | TradeCorrected) -> TradeRow | None:
+    """The trade that goes by this execution id now, or was first told with it."""
+    called = [one for one in trades if one.execution_id == event.execution_id]
+    first_told = derived_id(OrderFilled.__name__, *event.identity_with(event.execution_id))
+    called += [one for one in trades if one.id == first_told]
+    return called[0] if called else None
+
+
+def _revised(trade: TradeRow, event: TradeBusted | TradeCorrected, position: int) -> TradeRow:
+    if isinstance(event, TradeBusted):
+        return replace(trade, status=TradeStatus.BUSTED, revised_position=position)
+    return replace(
+        trade,
+        status=TradeStatus.CORRECTED,
+        revised_position=position,
+        execution_id=event.corrected_execution_id or trade.execution_id,
+        quantity=event.quantity,
+        price=event.price,
+        fee=trade.fee if event.fee is None else event.fee,
+        fee_asset=event.fee_asset or trade.fee_asset,
+    )
+
+
+# --- its order ------------------------------------------------------------------------------------
+
+
+def _of_order(row: OrderRow, before: Sequence[TradeRow], after: Sequence[TradeRow], recorded: Recorded) -> Part:
+    changed = replace(
+        with_trades(row, before, after), updated_at=recorded.effective_at, last_position=recorded.position
+    )
+    rows: list[Row] = [changed]
+    if changed.quantity is not None and row.filled_quantity <= changed.quantity < changed.filled_quantity:
+        message = f"{changed.filled_quantity} filled of an order for {changed.quantity}"
+        rows.append(anomaly(AnomalyKind.OVERFILL, recorded, message, row.trading_pair_id))
+    fees = fees_by_asset(after)
+    rows += [OrderFeeRow(order_id=row.id, asset=asset, amount=amount) for asset, amount in fees.items()]
+    return rows, [(OrderFeeRow, (row.id, asset)) for asset in fees_by_asset(before).keys() - fees.keys()]
+
+
+# --- its position ---------------------------------------------------------------------------------
+
+
+def _of_position(trade: TradeRow, revised: TradeRow, event: Any, recorded: Recorded) -> Asking:
+    key = {"trading_pair_id": trade.trading_pair_id, "account": trade.account, "is_test": trade.is_test}
+    (position,) = yield Ask(row_type=PositionRow, equal=key)
+    flats = yield Ask(
+        row_type=PositionCycleRow,
+        equal={**key, "reversed": False},
+        by=("closed_position",),
+        before=trade.position,
+        newest_first=True,
+        limit=1,
+    )
+    since = flats[0].closed_position if flats else 0
+    stale = yield Ask(row_type=PositionCycleRow, equal=key, by=("closed_position",), after=since)
+    row = _as_closed(position, flats[0]) if flats else None
+    cycles: list[Row] = []
+    while trades := (yield Ask(row_type=TradeRow, equal=key, by=("position",), after=since, limit=PAGE_ROWS)):
+        for one in trades:
+            fill = revised if one.id == revised.id else one
+            if fill.status is not TradeStatus.BUSTED:
+                before = row or flat(tuple(key.values()), fill.executed_at)
+                row, cycle = after_fill(before, fill, event.pair, fill.executed_at, fill.position)
+                cycles += [] if cycle is None else [cycle]
+        since = trades[-1].position
+    gone: list[Gone] = [(PositionCycleRow, (*key.values(), one.closed_position)) for one in stale]
+    if row is None:
+        return [], [*gone, (PositionRow, tuple(key.values()))]
+    return [replace(row, updated_at=recorded.effective_at, last_position=recorded.position), *cycles], gone
+
+
+def _as_closed(row: PositionRow, cycle: PositionCycleRow) -> PositionRow:
+    """The position as the end of a holding left it."""
+    return replace(
+        row,
+        quantity=ZERO,
+        avg_price=None,
+        realized_pnl=cycle.total_realized_pnl,
+        fills=cycle.fills,
+        opened_at=cycle.opened_at,
+        closed_at=cycle.closed_at,
+        opened_position=cycle.opened_position,
+        peak_quantity=cycle.peak_quantity,
+        cycle_realized_pnl=cycle.realized_pnl,
+    )
+
+
+def _of_position_fees(trade: TradeRow, revised: TradeRow) -> Asking:
+    """Fees are sums: what the trade cost is taken away, what it costs now is added."""
+    key = {"trading_pair_id": trade.trading_pair_id, "account": trade.account, "is_test": trade.is_test}
+    found = yield Ask(row_type=PositionFeeRow, equal=key)
+    before = {row.asset: row.amount for row in found}
+    after = dict(before)
+    _add(after, [trade], CONTEXT.subtract)
+    _add(after, [] if revised.status is TradeStatus.BUSTED else [revised], CONTEXT.add)
+    changed = {asset: amount for asset, amount in after.items() if amount != before.get(asset, ZERO)}
+    rows: list[Row] = [PositionFeeRow(**key, asset=asset, amount=amount) for asset, amount in changed.items() if amount]  # type: ignore[arg-type]
+    return rows, [(PositionFeeRow, (*key.values(), asset)) for asset, amount in changed.items() if not amount]
+
+
+def _add(sums: dict[str, Decimal], trades: Iterable[TradeRow], add: Any) -> None:
+    """A sum that leaves the range of money stays as it was."""
+    for one in trades:
+        if one.fee and one.fee_asset is not None:
+            so_far = sums.get(one.fee_asset, ZERO)
+            sums[one.fee_asset] = settled(add(so_far, one.fee)) or (ZERO if add(so_far, one.fee) == 0 else so_far)
+
+
+# --- oddities -------------------------------------------------------------------------------------
+
+
+def _unknown_order(recorded: Recorded, event: Any) -> AnomalyRow:
+    message = f"{recorded.type} for an order that was never placed"
+    return anomaly(AnomalyKind.UNKNOWN_ORDER, recorded, message, event.pair.id)
+
+
+def _not_revised(recorded: Recorded, event: Any, trade: TradeRow | None) -> AnomalyRow:
+    if trade is None:
+        message = f"{recorded.type} of execution {event.execution_id}, which was never told"
+        return anomaly(AnomalyKind.UNKNOWN_TRADE, recorded, message, event.pair.id)
+    message = f"{recorded.type} of execution {event.execution_id}, which was busted at {trade.revised_position} already"
+    return anomaly(AnomalyKind.REVISED_AGAIN, recorded, message, trade.trading_pair_id)
