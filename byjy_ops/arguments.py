@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, NamedTuple, TypeVar
 from uuid import UUID
@@ -20,6 +21,7 @@ LIMIT = 100
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _RELATIVE = re.compile(r"([0-9]+(?:\.[0-9]{1,9})?)([smhdw])", re.ASCII)
 _FRACTION = re.compile(r"(.*:[0-9]{2})[.,]([0-9]{1,9})(.*)", re.ASCII)
+_PLAIN = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)", re.ASCII)
 _INT64 = 2**63
 
 
@@ -40,6 +42,17 @@ class Moment(NamedTuple):
 
     position: int | None = None
     nanoseconds: int | None = None
+
+
+class Mark(NamedTuple):
+    """A price of a trading pair.
+
+    Attributes:
+        pair: its symbol, or exchange and symbol, as for ``--pair``.
+    """
+
+    pair: str
+    price: Decimal
 
 
 def instant(text: str, *, now: int | None = None) -> int:
@@ -128,6 +141,25 @@ def position(text: str) -> int:
     return int(text)
 
 
+def mark(text: str) -> Mark:
+    """A price of a trading pair, ``[EXCHANGE:]SYMBOL=PRICE``, in plain digits; it may be zero or negative.
+
+    Raises:
+        typer.BadParameter: it is none, or does not fit NUMERIC(38, 18).
+    """
+    from byjy_events.numbers import InexactNumber, canonical
+
+    pair, _, price = text.strip().rpartition("=")  # a symbol may hold an equals sign itself
+    if not pair:
+        raise typer.BadParameter(f"{text!r} names no pair and price; expected [EXCHANGE:]SYMBOL=PRICE")
+    if not _PLAIN.fullmatch(price):
+        raise typer.BadParameter(f"{text!r}: {price!r} is no price; expected plain digits such as 61000.5")
+    try:
+        return Mark(pair, canonical(Decimal(price)))
+    except InexactNumber as error:
+        raise typer.BadParameter(f"{text!r}: {error}") from None
+
+
 def uuid(text: str) -> UUID:
     """A UUID.
 
@@ -179,6 +211,15 @@ Statuses = Annotated[
 ]
 Kinds = Annotated[list[str] | None, typer.Option("--kind", metavar="KIND", help="Only of this kind; may be repeated.")]
 OpenOnly = Annotated[bool, typer.Option("--open", help="Only orders that may still trade.")]
+Marks = Annotated[
+    list[Mark] | None,
+    typer.Option(
+        "--mark",
+        metavar="[EXCHANGE:]SYMBOL=PRICE",
+        parser=mark,
+        help="What a pair is worth, e.g. BTCUSDT=61000: shows unrealised profit at that price; may be repeated.",
+    ),
+]
 GroupName = Annotated[
     str | None, typer.Argument(metavar="[GROUP]", help="Only this group of projections; else all installed.")
 ]

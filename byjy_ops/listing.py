@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from io import StringIO
@@ -37,6 +37,7 @@ class Column(NamedTuple):
         right: whether it is aligned to the right, as numbers are.
         instant: whether the value is nanoseconds UTC.
         width: at least so wide, for tables that come in pieces.
+        written: how people read the value, if not as :func:`text` has it.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Column(NamedTuple):
     right: bool = False
     instant: bool = False
     width: int = 0
+    written: Callable[[Any], str] | None = None
 
     @property
     def heading(self) -> str:
@@ -53,6 +55,8 @@ class Column(NamedTuple):
     def cell(self, row: Cells) -> str:
         """The value as people read it."""
         value = row[self.name]
+        if self.written is not None:
+            return self.written(value)
         return utc(value, 3) if self.instant and value is not None else text(value)
 
 
@@ -130,6 +134,17 @@ def utc(nanoseconds: int, digits: int = 9) -> str:
     except (OverflowError, ValueError, OSError):  # before the year 1 or after 9999: venues say anything
         return f"{nanoseconds} ns"
     return f"{moment:%Y-%m-%d %H:%M:%S}.{f'{fraction:09}'[:digits]}"
+
+
+def age(seconds: float) -> str:
+    """A time span in its two largest units: ``12.3s``, ``4m12s``, ``3h05m``, ``2d04h``."""
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours < 24 else f"{hours // 24}d{hours % 24:02}h"
 
 
 def emit(written: str) -> None:

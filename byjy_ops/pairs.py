@@ -38,8 +38,8 @@ class Pairs:
         found = {pair: name for pair, name in self._names.items() if text == str(name)}
         return found or {pair: name for pair, name in self._names.items() if text == name.symbol}
 
-    def resolve(self, text: str) -> UUID:
-        """The pair that is meant.
+    def resolve(self, text: str, option: str = "--pair") -> UUID:
+        """The pair that is meant by the value of an option.
 
         Raises:
             InvalidArgument: no pair is called so, or several are.
@@ -48,9 +48,9 @@ class Pairs:
         if len(found) > 1:
             names = sorted(map(str, found.values()))
             more = f" and {len(names) - CANDIDATES} more" if len(names) > CANDIDATES else ""
-            raise InvalidArgument("--pair", f"{text!r} may mean {', '.join(names[:CANDIDATES])}{more}")
+            raise InvalidArgument(option, f"{text!r} may mean {', '.join(names[:CANDIDATES])}{more}")
         if not found:
-            raise InvalidArgument("--pair", f"no pair is called {text!r}; to see all of them: byjy pairs")
+            raise InvalidArgument(option, f"no pair is called {text!r}; to see all of them: byjy pairs")
         return next(iter(found))
 
     def named(self, row: Any) -> Cells:

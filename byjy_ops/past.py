@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
@@ -9,13 +10,24 @@ import sqlalchemy as sa
 
 from byjy_events import EventLog
 from byjy_events.schema import events
-from byjy_ops.arguments import Moment
+from byjy_ops.arguments import Mark, Moment
 from byjy_ops.errors import InvalidArgument
 from byjy_ops.listing import emit, utc
+from byjy_ops.marks import at_marks
 from byjy_ops.pairs import NO_PAIRS, known_pairs
 from byjy_ops.progress import replay_progress
 from byjy_ops.reading import Fetch, existing_log, live_rows
-from byjy_ops.tables import ANOMALIES, LISTED, Filters, Table, filtered, plain_listing, refuse_unfit, write_rows
+from byjy_ops.tables import (
+    ANOMALIES,
+    LISTED,
+    POSITIONS,
+    Filters,
+    Table,
+    filtered,
+    plain_listing,
+    refuse_unfit,
+    write_rows,
+)
 from projections import TRADING, Clock, Group, Instant, Past, projections_as_of
 from projections.queries import EVERYTHING, Scope
 from projections.registry import found_groups
@@ -28,17 +40,20 @@ class Question(NamedTuple):
     table: Table
     group: Group
     filters: Filters
+    marks: Sequence[Mark] = ()
 
 
-def asked(name: str, filters: Filters) -> Question:
+def asked(name: str, filters: Filters, marks: Sequence[Mark] = ()) -> Question:
     """The question about a table.
 
     Raises:
-        InvalidArgument: there is no such table, or it takes no such filter.
+        InvalidArgument: there is no such table, or it takes no such filter, or no marks.
     """
     table, group = _table(name)
     refuse_unfit(name, table, filters)
-    return Question(name, table, group, filters)
+    if marks and table is not POSITIONS:
+        raise InvalidArgument("--mark", f"{name} has nothing that could be valued so")
+    return Question(name, table, group, filters, marks)
 
 
 async def listed_as_of(
@@ -48,7 +63,7 @@ async def listed_as_of(
 
     Raises:
         InvalidMoment: a position that the log has not reached.
-        InvalidArgument: a pair, a status or a kind that there was not.
+        InvalidArgument: a pair, a status or a kind that there was not, or a pair that is marked twice.
         ReplayFailed, CorruptLog: an event cannot be folded, or is not what was appended.
     """
     scope = await _scope(database, question)
@@ -59,10 +74,11 @@ async def listed_as_of(
             )
             fetch = _fetch(past, scope)
             pairs = await known_pairs(fetch) if question.group is TRADING else NO_PAIRS
+        table = at_marks(question.marks, pairs) if question.marks else question.table
         statement = filtered(question.table, question.filters, pairs)
         if not as_json:
             emit(f"as of {await _moment(log, past.position, when, clock)}\n")
-        await write_rows(fetch, pairs, question.table, statement, limit, as_json=as_json)
+        await write_rows(fetch, pairs, table, statement, limit, as_json=as_json)
 
 
 def _fetch(past: Past, scope: Scope) -> Fetch:
@@ -74,6 +90,8 @@ async def _scope(database: str, question: Question) -> Scope:
     filters = question.filters
     if question.table is ANOMALIES or (filters.pair is None and filters.order is None):
         return EVERYTHING
+    if any(mark.pair != filters.pair for mark in question.marks):
+        return EVERYTHING  # else nothing would be known of the other pair, not even that there is one
     if filters.pair is None:
         return Scope(order=filters.order)
     async with live_rows(database) as fetch:

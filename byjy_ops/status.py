@@ -119,11 +119,14 @@ async def _look(connection: AsyncConnection, report: Report, installed: Sequence
     for name in sorted(found.keys() | known.keys()):
         position = found[name]["position"] if name in found else 0
         waiting = await connection.scalar(sa.select(c.recorded_at).where(c.position == position + 1))
-        lag = 0.0 if waiting is None else max(0, time.time_ns() - waiting) / 1e9
-        report.groups.append(_group(name, found.get(name), known.get(name), report.head - position, lag))
+        report.groups.append(
+            group_report(name, found.get(name), known.get(name), lag_events=report.head - position, waiting=waiting)
+        )
 
 
-def _group(name: str, row: Any, installed: Group | None, lag_events: int, lag_seconds: float) -> GroupReport:
+def group_report(name: str, row: Any, installed: Group | None, *, lag_events: int, waiting: int | None) -> GroupReport:
+    """One group, by its checkpoint if it has one; ``waiting``: when the first event that it lacks was recorded."""
+    lag_seconds = 0.0 if waiting is None else max(0, time.time_ns() - waiting) / 1e9
     if row is None:
         version = "" if installed is None else installed.version
         return GroupReport(name, NEVER_RUN, 0, lag_events, lag_seconds, 0, version)
@@ -150,14 +153,20 @@ def _group(name: str, row: Any, installed: Group | None, lag_events: int, lag_se
     return report
 
 
+def behind(group: GroupReport) -> str:
+    """How far a group is behind the log."""
+    if not group.lag_events:
+        return "up to date"
+    return f"{group.lag_events} events and {group.lag_seconds:.1f} s behind"
+
+
 def _sentences(report: Report) -> str:
     lines = [("database", report.database), ("schema", _schema(report))]
     if report.head is not None:
         when = "" if report.head_recorded_at is None else f", recorded {utc(report.head_recorded_at, 3)} UTC"
         lines.append(("log head", f"{report.head}{when}"))
     for group in report.groups:
-        behind = f"{group.lag_events} events and {group.lag_seconds:.1f} s behind" if group.lag_events else "up to date"
-        lines.append(("group", f"{group.group}: {group.status} at {group.position}, {behind}"))
+        lines.append(("group", f"{group.group}: {group.status} at {group.position}, {behind(group)}"))
         if group.passed_over:
             lines.append(("", f"{group.passed_over} events of unknown type passed over"))
         if group.problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -16,7 +16,8 @@ from byjy_ops.errors import InvalidArgument
 from byjy_ops.listing import Cells, Column, Listing, tell
 from byjy_ops.pairs import Pairs, known_pairs
 from byjy_ops.reading import Fetch, live_rows
-from projections import AnomalyKind
+from projections import AnomalyKind, OrderRow
+from projections.queries import rows_of
 from projections.tables import OPEN, anomalies, orders, positions, trades, trading_pairs
 
 CHUNK = 2_000
@@ -50,6 +51,7 @@ class Table(NamedTuple):
         since: the instant that ``--since`` goes by; None: it takes none.
         shown: the columns of the listing for people, the most important first.
         filters: fields of :class:`Filters` that it takes.
+        derived: further cells of a row, from all columns of the table in their order.
     """
 
     table: sa.Table
@@ -59,6 +61,7 @@ class Table(NamedTuple):
     shown: tuple[Column, ...]
     filters: frozenset[str] = frozenset()
     statuses: type[StrEnum] | None = None
+    derived: Callable[[sa.Row[Any]], Cells] | None = None
 
 
 ORDERS = Table(
@@ -81,11 +84,18 @@ ORDERS = Table(
         Column("exchange"),
         Column("exchange_order_id"),
         Column("client_order_id"),
+        Column("leaves_quantity", "leaves", right=True),
+        Column("stop_price", right=True),
+        Column("time_in_force", "tif"),
+        Column("cancel_requested_at", "cancel requested (UTC)", instant=True),
+        Column("amend_requested_at", "amend requested (UTC)", instant=True),
+        Column("strategy_id"),
         Column("external"),
         Column("is_test", "test"),
     ),
     frozenset({"pair", "status", "open_only", "account", "order", "since"}),
     OrderStatus,
+    lambda row: {"leaves_quantity": rows_of(OrderRow, [row])[0].leaves_quantity},
 )
 TRADES = Table(
     trades,
@@ -98,6 +108,7 @@ TRADES = Table(
         Column("side"),
         Column("quantity", right=True),
         Column("price", right=True),
+        Column("status"),
         Column("fee", right=True),
         Column("fee_asset"),
         Column("liquidity"),
@@ -187,14 +198,21 @@ async def listed(database: str, table: Table, filters: Filters, limit: int, *, a
 
 
 async def write_rows(
-    fetch: Fetch, pairs: Pairs, table: Table, statement: sa.Select[Any], limit: int, *, as_json: bool
-) -> None:
-    """Write rows of a table, however they are come by, at most ``limit``; 0: all."""
+    fetch: Fetch,
+    pairs: Pairs,
+    table: Table,
+    statement: sa.Select[Any],
+    limit: int,
+    *,
+    as_json: bool,
+    nothing: str = "nothing found",
+) -> bool:
+    """Write rows of a table, however they are come by, at most ``limit``; 0: all. Whether there was one."""
     listing = Listing(table.shown, as_json=as_json)
     held: list[Cells] = []  # the widths of a table's columns need all of its rows
     shown = 0
     async for rows in _chunks(fetch, table, statement, limit + 1 if limit else None):
-        held += [pairs.named(row) for row in (rows[: limit - shown] if limit else rows)]
+        held += [_cells(pairs, table, row) for row in (rows[: limit - shown] if limit else rows)]
         shown += len(rows)
         if as_json:
             listing.write(held)
@@ -203,7 +221,13 @@ async def write_rows(
     if limit and shown > limit:
         tell(f"{limit} shown, there are more: --limit N, or 0 for all")
     if not shown:
-        tell("nothing found")
+        tell(nothing)
+    return shown > 0
+
+
+def _cells(pairs: Pairs, table: Table, row: sa.Row[Any]) -> Cells:
+    cells = pairs.named(row)
+    return cells if table.derived is None else {**cells, **table.derived(row)}
 
 
 def refuse_unfit(name: str, table: Table, filters: Filters) -> None:

@@ -3,12 +3,16 @@
 from projections.catching_up import catch_up
 from projections.checkpoints import GroupState, GroupStatus, group_statuses
 from projections.creating import create_tables
+from projections.desk import OrderDesk
 from projections.difference import DifferenceKind, RowDifference, TableDifference
+from projections.doubt import Doubt, doubts_of
 from projections.errors import (
     BrokenEntryPoint,
+    FilterViolated,
     GroupOutdated,
     GroupRebuilding,
     GroupsCollide,
+    IntentRefused,
     ProjectionStopped,
     RebuildRunning,
     ReplayFailed,
@@ -17,6 +21,7 @@ from projections.errors import (
     UnknownGroup,
     WaitTimeout,
 )
+from projections.marks import InvalidMark, MarkedPosition, marked, unrealized_pnl
 from projections.past import Clock, Instant, InvalidMoment, Past, position_at, projections_as_of
 from projections.projection import Evolved, Group, Key, Projection, on
 from projections.projector import Projector
@@ -46,7 +51,9 @@ __all__ = [
     "BrokenEntryPoint",
     "Clock",
     "DifferenceKind",
+    "Doubt",
     "Evolved",
+    "FilterViolated",
     "Group",
     "GroupOutdated",
     "GroupRebuilding",
@@ -54,9 +61,13 @@ __all__ = [
     "GroupStatus",
     "GroupsCollide",
     "Instant",
+    "IntentRefused",
+    "InvalidMark",
     "InvalidMoment",
     "Key",
+    "MarkedPosition",
     "OrderAliasRow",
+    "OrderDesk",
     "OrderFeeRow",
     "OrderRow",
     "Past",
@@ -81,12 +92,15 @@ __all__ = [
     "WaitTimeout",
     "catch_up",
     "create_tables",
+    "doubts_of",
     "group_named",
     "group_statuses",
     "installed_groups",
+    "marked",
     "on",
     "position_at",
     "projections_as_of",
     "rebuild",
+    "unrealized_pnl",
     "verify",
 ]

@@ -23,6 +23,7 @@ from byjy_events.log import EventLog
 from byjy_events.recorded import Recorded
 from byjy_events.schema import events
 from byjy_events.stream import ORDER, Stream
+from byjy_events.vocabulary.orders import OrderLinked
 from projections.projection import Group
 from projections.queries import EVERYTHING, Queries, Scope, rows_of
 from projections.replay import Progress, Replay, replay_of
@@ -37,6 +38,9 @@ R = TypeVar("R", bound=Row)
 
 STREAMS_IN_MEMORY = 500
 """Streams that are looked up one by one; of more, the log is read through."""
+
+DERIVED_VERSION = 5
+"""Of the UUIDs that are derived from what a venue calls something."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PAIRS = next(one for one in TRADING.projections if one.table is trading_pairs)
@@ -155,13 +159,24 @@ class Past:
     async def _streams(self, replay: Replay, scope: Scope) -> set[Stream] | None:
         """The streams that a question is about; None: all of them."""
         if scope.order is not None:
-            return {Stream(ORDER, scope.order)}
+            return await self._streams_of_order(scope.order)
         if scope.pair is None:
             return None
         pair = scope.pair
         return await replay.scratch.run(
             lambda one: _streams_of_pair(one, replay.scratch.live_schema, pair, self.position)
         )
+
+
+    async def _streams_of_order(self, order: UUID) -> set[Stream]:
+        """The order's own, and those of orders that turned out to be the same one."""
+        own = Stream(ORDER, order)
+        # Only an order that was reported under a derived id can have turned out to be another; links are few.
+        wanted = None if order.version == DERIVED_VERSION else own
+        links = [one async for one in self._log.read(stream=wanted, types=[OrderLinked], upto=self.position)]
+        linked = {(one.stream, Stream(ORDER, _external_id(one))) for one in links}
+        owners = {one for one, other in linked if other == own} | {own}
+        return owners | {other for one, other in linked if one in owners}
 
 
 class PastQueries(Queries):
@@ -243,6 +258,11 @@ def _nanoseconds(when: Any) -> int:
     if not isinstance(when, datetime) or when.tzinfo is None:
         raise InvalidMoment(when, "expected a position, or an instant with its time zone")
     return (when - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def _external_id(linked: Recorded) -> UUID:
+    assert isinstance(linked.event, OrderLinked)
+    return linked.event.external_order_id
 
 
 def _streams_of_pair(connection: sa.Connection, live_schema: str, pair: UUID, upto: int) -> set[Stream] | None:

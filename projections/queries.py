@@ -7,7 +7,8 @@ A page has at most ``statements.PAGE_LIMIT`` rows; ValueError otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from byjy_events.identifiers import pair_id
 from byjy_events.vocabulary.orders import OrderStatus
 from projections import statements
+from projections.marks import MarkedPosition, checked, marked
 from projections.rows import AnomalyRow, OrderFeeRow, OrderRow, PositionRow, Row, TradeRow, TradingPairRow
 from projections.statements import Statement
 from projections.tables import AliasKind, AnomalyKind
@@ -59,8 +61,23 @@ class Queries:
     async def open_orders(
         self, pair: UUID | None = None, account: str | None = None, after: OrderRow | None = None, limit: int = 100
     ) -> list[OrderRow]:
-        """Orders that may still trade: by id within a pair or an account, else by account and id."""
+        """Orders that may still trade: by id within a pair or an account, else by account and id.
+
+        A row has all that an engine needs to go on with the order; ``doubts_of`` says what of it is unanswered.
+        """
         return await self._all(OrderRow, statements.open_orders(pair, account, after, limit), Scope(pair=pair))
+
+    async def in_doubt(
+        self, account: str | None = None, after: OrderRow | None = None, limit: int = 100
+    ) -> list[OrderRow]:
+        """Orders that the venue owes an answer: placed or submitted and never acknowledged, or with a cancel or an
+        amendment never answered. By id within an account, else by account and id; ``doubts_of`` says what and since
+        when.
+
+        An index holds these orders alone, so the answer takes as long as there are orders in doubt, not as the log
+        is long. Rows follow the log: let the projector catch up first, ``wait_for(await log.head())``.
+        """
+        return await self._all(OrderRow, statements.in_doubt(account, after, limit))
 
     async def orders(
         self,
@@ -114,6 +131,28 @@ class Queries:
         """Positions, flat ones too; ``is_test`` None: paper and live."""
         statement = statements.positions_by_key(pair, account, is_test, after, limit)
         return await self._all(PositionRow, statement, Scope(pair=pair))
+
+    async def marked_positions(
+        self,
+        marks: Mapping[UUID, Decimal],
+        pair: UUID | None = None,
+        account: str | None = None,
+        is_test: bool | None = None,
+        after: PositionRow | None = None,
+        limit: int = 100,
+    ) -> list[MarkedPosition]:
+        """The page that :meth:`positions` gives, at market; a position whose pair has no mark is there too.
+
+        Args:
+            marks: prices in the quote asset, by the id of the pair.
+            after: ``row`` of the last one of the page before.
+
+        Raises:
+            InvalidMark: a mark is not finite, or does not fit NUMERIC(38, 18).
+        """
+        prices = checked(marks)
+        rows = await self.positions(pair, account, is_test, after, limit)
+        return [marked(row, prices.get(row.trading_pair_id)) for row in rows]
 
     async def pair(self, pair: UUID) -> TradingPairRow | None:
         """One trading pair by its id; None: nobody ever named it."""

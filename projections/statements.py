@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from byjy_events.vocabulary.orders import OrderStatus
 from projections.rows import AnomalyRow, OrderRow, PositionRow, Row, TradeRow, TradingPairRow
 from projections.tables import (
+    IN_DOUBT,
     OPEN,
     AliasKind,
     AnomalyKind,
@@ -71,6 +72,13 @@ def open_orders(
     """Orders that may still trade: by id within a pair or an account, else by account and id."""
     statement = _filtered(sa.select(orders).where(sa.text(OPEN)), orders, trading_pair_id=pair, account=account)
     keys = [orders.c.account, orders.c.id] if pair is None and account is None else [orders.c.id]
+    return _page(statement, keys, after, limit)
+
+
+def in_doubt(account: str | None = None, after: OrderRow | None = None, limit: int = 100) -> Statement:
+    """Orders that the venue owes an answer: by id within an account, else by account and id."""
+    statement = _filtered(sa.select(orders).where(sa.text(IN_DOUBT)), orders, account=account)
+    keys = [orders.c.account, orders.c.id] if account is None else [orders.c.id]
     return _page(statement, keys, after, limit)
 
 

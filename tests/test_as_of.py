@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -11,11 +12,11 @@ import pytest
 import sqlalchemy as sa
 
 from byjy_events.errors import CorruptLog
-from byjy_events.identifiers import pair_id
+from byjy_events.identifiers import external_order_id, pair_id
 from byjy_events.log import EventLog
 from byjy_events.recorded import Entry
 from byjy_events.stream import order_stream
-from byjy_events.vocabulary.orders import OrderStatus
+from byjy_events.vocabulary.orders import OrderFilled, OrderLinked, OrderStatus, Side
 from projections import (
     TRADING,
     Clock,
@@ -217,3 +218,22 @@ async def test_all_tables_equal_a_fold_of_the_prefix(database: str, share: float
                 rows = [projection.row_type(**dict(zip(names, values, strict=True))) for values in found]
                 assert {projection.key_of(row): row for row in rows} == expected[projection.table.name]
         assert await stored(log) == folded(await events_of(log))
+
+
+async def test_two_orders_that_turned_out_to_be_one_were_two_before(database: str) -> None:
+    """Asked for either of them, before and after the link; the streams of both are read, whichever is asked for."""
+    own, other = Subject(number=1), external_order_id("binance", "main", "BTCUSDT", "v9")
+    fill = own.fact(
+        OrderFilled, exchange_order_id="v9", client_order_id=None, execution_id="1", side=Side.BUY,
+        quantity=Decimal(2), price=Decimal(100),
+    )  # fmt: skip
+    async with EventLog.open(database) as log:
+        await log.append(order_stream(other), [fill])
+        await log.append(own.stream, [own.placed(Decimal(5), Decimal(100)), OrderLinked(external_order_id=other)])
+        for position, expected in ((2, {own.stream.id: 0, other: 2}), (3, {own.stream.id: 2, other: None})):
+            for order_id, filled in expected.items():
+                async with projections_as_of(log, position) as past:
+                    row = await past.queries.order(order_id)
+                    assert (None if row is None else row.filled_quantity) == filled
+        async with projections_as_of(log, 3) as past:
+            assert [trade.execution_id for trade in await past.queries.trades(own.stream.id)] == ["1"]

@@ -46,6 +46,7 @@ LISTINGS = [
     "trades --pair BTCUSDT --account main",
     "positions",
     "positions --pair ETH-BTC",
+    "positions --mark BTCUSDT=101.5",
     "anomalies --limit 0",
     "anomalies --kind late_fill",
     "pairs",

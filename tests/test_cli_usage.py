@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 import structlog
 import typer
 
-from byjy_ops.arguments import instant
+from byjy_ops.arguments import instant, mark
 from byjy_ops.cli import answered, app
 from tests.cli import ROOT, SECONDS, byjy, command, environment, imported, sample
 
@@ -88,6 +89,7 @@ def cli(filled: str, capsys: pytest.CaptureFixture[str]) -> Cli:
         (["trades", "--since", "2024-01-03T14:30:05Z"], 2),
         (["positions", "--pair", "ABC"], 1),
         (["positions", "--account", "lobster"], 2),
+        (["positions", "--mark", "XYZ=101", "--mark", "nasdaq:ABC=.5", "--pair", "ABC"], 1),
         (["anomalies", "--kind", "unknown_order"], 4),
         (["anomalies", "--kind", "LATE_FILL"], 0),
         (["anomalies", "--pair", "XYZ"], 2),
@@ -151,6 +153,18 @@ def test_global_options_may_stand_behind_the_command(filled: str, capsys: pytest
         (["orders", "--status", "odd"], "'odd' is unknown; expected one of PENDING_NEW"),
         (["anomalies", "--kind", "odd"], "expected one of UNKNOWN_ORDER"),
         (["orders", "--pair", "QQQ"], "no pair is called 'QQQ'"),
+        (["positions", "--mark", "XYZ"], "'--mark': 'XYZ' names no pair and price; expected [EXCHANGE:]SYMBOL=PRICE"),
+        (["positions", "--mark", "=1"], "'=1' names no pair and price"),
+        (["positions", "--mark", "XYZ="], "'XYZ=': '' is no price; expected plain digits such as 61000.5"),
+        (["positions", "--mark", "XYZ=NaN"], "'XYZ=NaN': 'NaN' is no price"),
+        (["positions", "--mark", "XYZ=Infinity"], "'Infinity' is no price"),
+        (["positions", "--mark", "XYZ=1_000"], "'1_000' is no price"),
+        (["positions", "--mark", "XYZ=6e4"], "'6e4' is no price"),
+        (["positions", "--mark", f"XYZ=1{20 * '0'}"], "more than 20 digits before the decimal point"),
+        (["positions", "--mark", f"XYZ=0.{18 * '0'}1"], "more than 18 decimals"),
+        (["positions", "--mark", "QQQ=1"], "--mark: no pair is called 'QQQ'"),
+        (["as-of", "3", "orders", "--mark", "XYZ=1"], "--mark: orders has nothing that could be valued so"),
+        (["in-doubt", "--pair", "XYZ"], "--pair"),
         (["events", "--after", "x"], "--after"),
         (["events", "--after", "-1"], "--after"),
         (["events", "--after", f"{2**63}"], "--after"),
@@ -245,16 +259,42 @@ def test_what_is_no_instant_is_refused(text: str) -> None:
         instant(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "pair", "price"),
+    [
+        ("BTCUSDT=61000", "BTCUSDT", "61000"),
+        ("binance:BTCUSDT=61000.50", "binance:BTCUSDT", "61000.5"),
+        ("EURUSD=X=.5", "EURUSD=X", "0.5"),
+        ("CL=-37.63", "CL", "-37.63"),
+        ("X=0", "X", "0"),
+    ],
+)
+def test_marks_are_exact(text: str, pair: str, price: str) -> None:
+    """A price may be zero or negative; a symbol may hold an equals sign."""
+    assert mark(text) == (pair, Decimal(price))
+    assert str(mark(text).price) == price
+
+
 def test_tables_fit_a_terminal_of_80_columns(filled: str, cli: Cli) -> None:
     """What there is no room for is named on standard error; into a pipe goes everything."""
     order = cli.rows("orders", "--status", "filled", "--pair", "XYZ")[0]["id"]
-    for arguments in (["orders"], ["trades"], ["positions"], ["anomalies"], ["pairs"], ["events"], ["history", order]):
+    for arguments in (
+        ["orders"],
+        ["trades"],
+        ["positions"],
+        ["positions", "--mark", "XYZ=99.5"],
+        ["anomalies"],
+        ["pairs"],
+        ["events"],
+        ["history", order],
+    ):
         shown = on_terminal(filled, arguments, columns=80)
         assert max(len(line) for line in shown) <= 80, arguments
         assert len(shown) > 2
     assert any(order in line for line in on_terminal(filled, ["orders"], columns=80))
     assert "client_order_id" not in on_terminal(filled, ["orders"], columns=80)[0]
     assert "client_order_id" in cli("orders")[1]
+    assert "unrealized_pnl" in on_terminal(filled, ["positions", "--mark", "XYZ=99.5"], columns=80)[0]
 
 
 def on_terminal(database: str, arguments: list[str], columns: int) -> list[str]:
@@ -345,7 +385,7 @@ def test_the_reference_names_every_command_and_option() -> None:
     top = typer.main.get_command(app)
     for parameter in top.params:
         assert f"`{parameter.opts[0]}" in common, parameter.opts
-    assert len(commands()) == 15
+    assert len(commands()) == 16
     for name, one in commands():
         section = next(
             (part for title, part in sections.items() if title == name or title.startswith(f"{name} ")), None

@@ -280,9 +280,13 @@ async def test_no_question_keeps_its_connection(asked: Asked) -> None:
 
 
 async def test_an_order_that_was_just_placed_is_open(asked: Asked) -> None:
-    """The engine asks this after a crash: which orders are in doubt."""
+    """And in doubt, until the venue has answered."""
     order = Subject(number=3000, account="fresh")
     await asked.log.append(order_stream(order.stream.id), [events.OrderPlaced(**_terms(order))])
     await catch_up(asked.log, TRADING)
     (row,) = await asked.queries.open_orders(account="fresh")
     assert row.id == order.stream.id
+    assert await asked.queries.in_doubt(account="fresh") == [row]
+    await asked.log.append(order_stream(order.stream.id), [order.fact(events.OrderAccepted)])
+    await catch_up(asked.log, TRADING)
+    assert await asked.queries.in_doubt(account="fresh") == []

@@ -36,6 +36,7 @@ from tests.rows import writable_engine
 ROWS = 2_000
 PAIRS, VENUES, ACCOUNTS = 60, 3, 10
 STATUSES = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, *9 * (OrderStatus.FILLED, OrderStatus.CANCELED))
+IN_DOUBT_EVERY = 40
 EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}
 SQLITE_NAMES = (
     ("sqlite_autoindex_trading_pairs_2", "uq_trading_pairs_exchange_symbol"),
@@ -68,6 +69,8 @@ def order_row(number: int) -> OrderRow:
         account=f"a{number % ACCOUNTS}",
         status=STATUSES[number * 7 % len(STATUSES)],
         exchange=f"venue{number % PAIRS % VENUES}",
+        cancel_requested_at=number if number % IN_DOUBT_EVERY == 0 else None,
+        amend_requested_at=number if number % IN_DOUBT_EVERY == 1 else None,
         created_at=number // 2,
         updated_at=number,
         last_position=number,
@@ -187,6 +190,8 @@ def every_statement() -> Iterator[tuple[str, Statement, str]]:
         "open orders of an account", s.open_orders, ORDER, "ix_orders_open_account", account=ORDER.account
     )
     yield from _paged("open orders", s.open_orders, ORDER, "ix_orders_open_account")
+    yield from _paged("orders in doubt", s.in_doubt, ORDER, "ix_orders_in_doubt")
+    yield from _paged("orders in doubt of an account", s.in_doubt, ORDER, "ix_orders_in_doubt", account=ORDER.account)
     for newest in (False, True):
         way = {"newest_first": newest}
         for span in ({}, {"since": 400}, {"until": 600}, {"since": 400, "until": 600}):

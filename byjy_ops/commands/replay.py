@@ -14,6 +14,7 @@ from byjy_ops.arguments import (
     GroupName,
     Kinds,
     Limit,
+    Marks,
     Moment,
     OpenOnly,
     OrderOption,
@@ -72,6 +73,7 @@ def as_of(
     open_only: OpenOnly = False,
     account: Account = None,
     since: Since = None,
+    marks: Marks = None,
     clock: Annotated[
         ClockName,
         typer.Option(
@@ -87,6 +89,7 @@ def as_of(
     from byjy_ops import past, tables
     from projections import Clock
 
-    question = past.asked(table, tables.Filters(pair, status, kind, open_only, account, order, since))
+    filters = tables.Filters(pair, status, kind, open_only, account, order, since)
+    question = past.asked(table, filters, marks or ())
     by = Clock[clock.name]
     run(context, lambda database: past.listed_as_of(database, when, question, limit, clock=by, as_json=as_json))

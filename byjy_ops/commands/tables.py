@@ -1,17 +1,29 @@
-"""``byjy orders``, ``trades``, ``positions``, ``anomalies`` and ``pairs``."""
+"""``byjy orders``, ``in-doubt``, ``trades``, ``positions``, ``anomalies`` and ``pairs``."""
 
 from __future__ import annotations
 
 import typer
 
-from byjy_ops.arguments import LIMIT, Account, AsJson, Kinds, Limit, OpenOnly, OrderOption, PairName, Since, Statuses
+from byjy_ops.arguments import (
+    LIMIT,
+    Account,
+    AsJson,
+    Kinds,
+    Limit,
+    Marks,
+    OpenOnly,
+    OrderOption,
+    PairName,
+    Since,
+    Statuses,
+)
 from byjy_ops.session import run
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (orders, trades, positions, anomalies, pairs):
-        app.command()(command)
+    for command in (orders, in_doubt, trades, positions, anomalies, pairs):
+        app.command(name=command.__name__.replace("_", "-"))(command)
 
 
 def orders(
@@ -30,6 +42,16 @@ def orders(
 
     wanted = tables.Filters(pair, status, None, open_only, account, order, since)
     run(context, lambda database: tables.listed(database, tables.ORDERS, wanted, limit, as_json=as_json))
+
+
+def in_doubt(context: typer.Context, account: Account = None, limit: Limit = LIMIT, as_json: AsJson = False) -> None:
+    """List orders that the venue owes an answer: the order itself, a cancel or an amendment.
+
+    Exit status 1: there are some, or the tables are behind the log, so that there may be.
+    """
+    from byjy_ops.doubt import listed_in_doubt
+
+    run(context, lambda database: listed_in_doubt(database, account, limit, as_json=as_json))
 
 
 def trades(
@@ -53,14 +75,19 @@ def positions(
     pair: PairName = None,
     account: Account = None,
     since: Since = None,
+    marks: Marks = None,
     limit: Limit = LIMIT,
     as_json: AsJson = False,
 ) -> None:
-    """List positions by account; --since goes by updated_at."""
+    """List positions by account, at market where a mark is given; --since goes by updated_at."""
     from byjy_ops import tables
+    from byjy_ops.marks import positions_at_marks
 
     wanted = tables.Filters(pair=pair, account=account, since=since)
-    run(context, lambda database: tables.listed(database, tables.POSITIONS, wanted, limit, as_json=as_json))
+    if marks:
+        run(context, lambda database: positions_at_marks(database, marks, wanted, limit, as_json=as_json))
+    else:
+        run(context, lambda database: tables.listed(database, tables.POSITIONS, wanted, limit, as_json=as_json))
 
 
 def anomalies(
