@@ -18,7 +18,7 @@ from byjy_ops.pairs import Pairs, known_pairs
 from byjy_ops.reading import Fetch, live_rows
 from projections import AnomalyKind, OrderRow
 from projections.queries import rows_of
-from projections.tables import OPEN, anomalies, orders, positions, trades, trading_pairs
+from projections.tables import OPEN, anomalies, orders, position_cycles, positions, trades, trading_pairs
 
 CHUNK = 2_000
 """Rows that one statement fetches; between statements no snapshot is held."""
@@ -138,6 +138,28 @@ POSITIONS = Table(
     ),
     frozenset({"pair", "account", "since"}),
 )
+CYCLES = Table(
+    position_cycles,
+    ("closed_position",),
+    True,
+    "closed_at",
+    (
+        Column("closed_at", "closed (UTC)", instant=True),
+        Column("symbol"),
+        Column("side"),
+        Column("peak_quantity", "peak", right=True),
+        Column("avg_price", right=True),
+        Column("realized_pnl", right=True),
+        Column("fills", right=True),
+        Column("account"),
+        Column("exchange"),
+        Column("is_test", "test"),
+        Column("opened_at", "opened (UTC)", instant=True),
+        Column("reversed"),
+        Column("total_realized_pnl", right=True),
+    ),
+    frozenset({"pair", "account", "since"}),
+)
 ANOMALIES = Table(
     anomalies,
     ("position", "kind"),
@@ -176,7 +198,14 @@ PAIRS = Table(
 )
 
 
-LISTED = {"orders": ORDERS, "trades": TRADES, "positions": POSITIONS, "anomalies": ANOMALIES, "pairs": PAIRS}
+LISTED = {
+    "orders": ORDERS,
+    "trades": TRADES,
+    "positions": POSITIONS,
+    "cycles": CYCLES,
+    "anomalies": ANOMALIES,
+    "pairs": PAIRS,
+}
 """By the names that they have on the command line."""
 
 

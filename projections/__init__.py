@@ -28,18 +28,20 @@ from projections.projector import Projector
 from projections.queries import Queries
 from projections.rebuilding import Rebuilt, rebuild
 from projections.registry import group_named, installed_groups
+from projections.revision import Ask, Revised, Revising, Revision
 from projections.rows import (
     AnomalyRow,
     OrderAliasRow,
     OrderFeeRow,
     OrderRow,
+    PositionCycleRow,
     PositionFeeRow,
     PositionRow,
     Row,
     TradeRow,
     TradingPairRow,
 )
-from projections.tables import AliasKind, AnomalyKind
+from projections.tables import AliasKind, AnomalyKind, PositionSide, TradeStatus
 from projections.trading import TRADING
 from projections.verifying import Verification, verify
 
@@ -48,6 +50,7 @@ __all__ = [
     "AliasKind",
     "AnomalyKind",
     "AnomalyRow",
+    "Ask",
     "BrokenEntryPoint",
     "Clock",
     "DifferenceKind",
@@ -71,8 +74,10 @@ __all__ = [
     "OrderFeeRow",
     "OrderRow",
     "Past",
+    "PositionCycleRow",
     "PositionFeeRow",
     "PositionRow",
+    "PositionSide",
     "Projection",
     "ProjectionStopped",
     "Projector",
@@ -80,12 +85,16 @@ __all__ = [
     "RebuildRunning",
     "Rebuilt",
     "ReplayFailed",
+    "Revised",
+    "Revising",
+    "Revision",
     "Row",
     "RowDifference",
     "TableDifference",
     "TablesUnusable",
     "TemporarySpaceShort",
     "TradeRow",
+    "TradeStatus",
     "TradingPairRow",
     "UnknownGroup",
     "Verification",

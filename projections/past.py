@@ -167,7 +167,6 @@ class Past:
             lambda one: _streams_of_pair(one, replay.scratch.live_schema, pair, self.position)
         )
 
-
     async def _streams_of_order(self, order: UUID) -> set[Stream]:
         """The order's own, and those of orders that turned out to be the same one."""
         own = Stream(ORDER, order)

@@ -18,7 +18,17 @@ from byjy_events.identifiers import pair_id
 from byjy_events.vocabulary.orders import OrderStatus
 from projections import statements
 from projections.marks import MarkedPosition, checked, marked
-from projections.rows import AnomalyRow, OrderFeeRow, OrderRow, PositionRow, Row, TradeRow, TradingPairRow
+from projections.rows import (
+    AnomalyRow,
+    OrderFeeRow,
+    OrderRow,
+    PositionCycleRow,
+    PositionFeeRow,
+    PositionRow,
+    Row,
+    TradeRow,
+    TradingPairRow,
+)
 from projections.statements import Statement
 from projections.tables import AliasKind, AnomalyKind
 
@@ -153,6 +163,23 @@ class Queries:
         prices = checked(marks)
         rows = await self.positions(pair, account, is_test, after, limit)
         return [marked(row, prices.get(row.trading_pair_id)) for row in rows]
+
+    async def position_cycles(
+        self,
+        pair: UUID,
+        account: str,
+        is_test: bool = False,
+        after: PositionCycleRow | None = None,
+        limit: int = 100,
+        newest_first: bool = False,
+    ) -> list[PositionCycleRow]:
+        """What an account held of a pair and closed, in the order of the log."""
+        statement = statements.cycles_of_position(pair, account, is_test, after, limit, newest_first)
+        return await self._all(PositionCycleRow, statement, Scope(pair=pair))
+
+    async def position_fees(self, pair: UUID, account: str, is_test: bool = False) -> list[PositionFeeRow]:
+        """What a position cost over its whole life, a row for each asset."""
+        return await self._all(PositionFeeRow, statements.fees_of_position(pair, account, is_test), Scope(pair=pair))
 
     async def pair(self, pair: UUID) -> TradingPairRow | None:
         """One trading pair by its id; None: nobody ever named it."""

@@ -13,7 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from byjy_events.vocabulary.orders import OrderStatus
-from projections.rows import AnomalyRow, OrderRow, PositionRow, Row, TradeRow, TradingPairRow
+from projections.rows import AnomalyRow, OrderRow, PositionCycleRow, PositionRow, Row, TradeRow, TradingPairRow
 from projections.tables import (
     IN_DOUBT,
     OPEN,
@@ -23,6 +23,8 @@ from projections.tables import (
     order_aliases,
     order_fees,
     orders,
+    position_cycles,
+    position_fees,
     positions,
     trades,
     trading_pairs,
@@ -139,6 +141,28 @@ def positions_by_key(
     elif account is not None:
         keys = [column.is_test, column.trading_pair_id]
     return _page(statement, keys, after, limit)
+
+
+def cycles_of_position(
+    pair: UUID,
+    account: str,
+    is_test: bool = False,
+    after: PositionCycleRow | None = None,
+    limit: int = 100,
+    newest_first: bool = False,
+) -> Statement:
+    """The closed holdings of one position in the order of the log."""
+    statement = sa.select(position_cycles)
+    statement = _filtered(statement, position_cycles, trading_pair_id=pair, account=account, is_test=is_test)
+    return _page(statement, [position_cycles.c.closed_position], after, limit, newest_first)
+
+
+def fees_of_position(pair: UUID, account: str, is_test: bool = False) -> Statement:
+    """What one position cost, by asset."""
+    statement = _filtered(
+        sa.select(position_fees), position_fees, trading_pair_id=pair, account=account, is_test=is_test
+    )
+    return statement.order_by(position_fees.c.asset)
 
 
 def pair(pair_id: UUID) -> Statement:

@@ -381,6 +381,7 @@ position_cycles = sa.Table(
     one_of("side", PositionSide),
     _money_is_plain("peak_quantity", "avg_price", "realized_pnl", "total_realized_pnl"),
     _flags_are_bits("is_test", "reversed"),
+    sa.Index("ix_position_cycles_closed_position", "closed_position"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )

@@ -90,6 +90,8 @@ def cli(filled: str, capsys: pytest.CaptureFixture[str]) -> Cli:
         (["positions", "--pair", "ABC"], 1),
         (["positions", "--account", "lobster"], 2),
         (["positions", "--mark", "XYZ=101", "--mark", "nasdaq:ABC=.5", "--pair", "ABC"], 1),
+        (["cycles"], 0),
+        (["cycles", "--pair", "ABC", "--account", "lobster", "--since", "1h"], 0),
         (["anomalies", "--kind", "unknown_order"], 4),
         (["anomalies", "--kind", "LATE_FILL"], 0),
         (["anomalies", "--pair", "XYZ"], 2),

@@ -215,6 +215,24 @@ async def test_positions_come_page_by_page(asked: Asked) -> None:
         assert found == sorted(expected, key=order)
 
 
+async def test_closed_holdings_and_fees_of_a_position(asked: Asked) -> None:
+    """Those of one position alone; holdings page by page in either direction."""
+    closed, fees = by("closed_position"), by("asset")
+    assert asked.rows("position_cycles")
+    for row in asked.rows("positions"):
+        key = {"pair": row.trading_pair_id, "account": row.account, "is_test": row.is_test}
+        mine = [one for one in asked.rows("position_cycles") if position_of(one) == position_of(row)]
+        for newest_first in (False, True):
+            found = await paged(asked.queries.position_cycles, limit=2, newest_first=newest_first, **key)
+            assert found == sorted(mine, key=closed, reverse=newest_first)
+        paid = [one for one in asked.rows("position_fees") if position_of(one) == position_of(row)]
+        assert await asked.queries.position_fees(**key) == sorted(paid, key=fees)
+
+
+def position_of(row: Any) -> tuple[Any, ...]:
+    return row.trading_pair_id, row.account, row.is_test
+
+
 async def test_pairs_come_by_exchange_and_symbol(asked: Asked) -> None:
     """One by its id; all, those of a venue, those of a name."""
     rows = sorted(asked.rows("trading_pairs"), key=by("exchange", "symbol"))

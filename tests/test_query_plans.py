@@ -19,12 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from byjy_events.vocabulary.orders import OrderStatus, Side
 from byjy_events.vocabulary.pairs import PairStatus
-from projections import TRADING, AliasKind, AnomalyKind, statements
+from projections import TRADING, AliasKind, AnomalyKind, PositionSide, statements
 from projections.rows import (
     AnomalyRow,
     OrderAliasRow,
     OrderFeeRow,
     OrderRow,
+    PositionCycleRow,
+    PositionFeeRow,
     PositionRow,
     Row,
     TradeRow,
@@ -41,7 +43,7 @@ EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}
 SQLITE_NAMES = (
     ("sqlite_autoindex_trading_pairs_2", "uq_trading_pairs_exchange_symbol"),
     (r"sqlite_autoindex_(\w+)_1", r"pk_\1"),
-    (r"(positions|order_fees|order_aliases) USING PRIMARY KEY", r"\1 USING INDEX pk_\1"),
+    (r"(positions|position_fees|position_cycles|order_fees|order_aliases) USING PRIMARY KEY", r"\1 USING INDEX pk_\1"),
     ("^SCAN (positions)$", r"SCAN \1 USING INDEX pk_\1"),
 )
 """A table WITHOUT ROWID is its own primary key; a scan of it comes in the order of the key."""
@@ -118,6 +120,32 @@ def position_row(number: int) -> PositionRow:
     )
 
 
+def cycle_row(number: int) -> PositionCycleRow:
+    return PositionCycleRow(
+        trading_pair_id=UUID(int=number % PAIRS),
+        account=f"a{number // PAIRS % ACCOUNTS}",
+        closed_position=number,
+        opened_position=number,
+        side=PositionSide.LONG,
+        peak_quantity=Decimal(1),
+        avg_price=Decimal(1),
+        realized_pnl=Decimal(1),
+        total_realized_pnl=Decimal(1),
+        fills=2,
+        opened_at=1,
+        closed_at=number,
+    )
+
+
+def position_fee_row(number: int) -> PositionFeeRow:
+    return PositionFeeRow(
+        trading_pair_id=UUID(int=number % PAIRS),
+        account=f"a{number // PAIRS % ACCOUNTS}",
+        asset=f"asset{number}",
+        amount=Decimal(1),
+    )
+
+
 def fee_row(number: int) -> OrderFeeRow:
     return OrderFeeRow(order_id=UUID(int=number // 2), asset=f"asset{number % 2}", amount=Decimal(1))
 
@@ -140,11 +168,13 @@ MADE: dict[type[Row], list[Any]] = {
     OrderFeeRow: list(map(fee_row, range(ROWS))),
     TradeRow: list(map(trade_row, range(ROWS))),
     PositionRow: list(map(position_row, range(2 * PAIRS * ACCOUNTS))),
+    PositionCycleRow: list(map(cycle_row, range(ROWS))),
+    PositionFeeRow: list(map(position_fee_row, range(ROWS))),
     AnomalyRow: list(map(anomaly_row, range(ROWS))),
 }
 """Parents first: enough of everything that a planner has a choice, and spread as in life."""
 
-PAIR, ORDER, ALIAS, FEE, TRADE, POSITION, ANOMALY = (rows[len(rows) // 2] for rows in MADE.values())
+PAIR, ORDER, ALIAS, FEE, TRADE, POSITION, CYCLE, _, ANOMALY = (rows[len(rows) // 2] for rows in MADE.values())
 
 
 @pytest_asyncio.fixture
@@ -241,6 +271,10 @@ def every_statement() -> Iterator[tuple[str, Statement, str]]:
             **way,
         )
     yield from _paged("trades of an order", s.trades_of_order, TRADE, "ix_trades_order_id", order_id=TRADE.order_id)
+    yield "fees of a position", s.fees_of_position(POSITION.trading_pair_id, POSITION.account), "pk_position_fees"
+    yield from _paged(
+        "cycles", s.cycles_of_position, CYCLE, "pk_position_cycles", pair=CYCLE.trading_pair_id, account=CYCLE.account
+    )
     yield "position", s.position(POSITION.trading_pair_id, POSITION.account), "pk_positions ix_positions_account"
     yield from _paged("positions", s.positions_by_key, POSITION, "pk_positions")
     yield from _paged("paper positions", s.positions_by_key, POSITION, "pk_positions", is_test=True)

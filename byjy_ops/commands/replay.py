@@ -63,7 +63,8 @@ def as_of(
     table: Annotated[
         str,
         typer.Argument(
-            metavar="TABLE", help="orders, trades, positions, anomalies, pairs, or any table of an installed group."
+            metavar="TABLE",
+            help="orders, trades, positions, cycles, anomalies, pairs, or any table of an installed group.",
         ),
     ],
     pair: PairName = None,

@@ -1,4 +1,4 @@
-"""``byjy orders``, ``in-doubt``, ``trades``, ``positions``, ``anomalies`` and ``pairs``."""
+"""``byjy orders``, ``in-doubt``, ``trades``, ``positions``, ``cycles``, ``anomalies`` and ``pairs``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from byjy_ops.session import run
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (orders, in_doubt, trades, positions, anomalies, pairs):
+    for command in (orders, in_doubt, trades, positions, cycles, anomalies, pairs):
         app.command(name=command.__name__.replace("_", "-"))(command)
 
 
@@ -88,6 +88,21 @@ def positions(
         run(context, lambda database: positions_at_marks(database, marks, wanted, limit, as_json=as_json))
     else:
         run(context, lambda database: tables.listed(database, tables.POSITIONS, wanted, limit, as_json=as_json))
+
+
+def cycles(
+    context: typer.Context,
+    pair: PairName = None,
+    account: Account = None,
+    since: Since = None,
+    limit: Limit = LIMIT,
+    as_json: AsJson = False,
+) -> None:
+    """List holdings that were closed, the newest first; --since goes by closed_at."""
+    from byjy_ops import tables
+
+    wanted = tables.Filters(pair=pair, account=account, since=since)
+    run(context, lambda database: tables.listed(database, tables.CYCLES, wanted, limit, as_json=as_json))
 
 
 def anomalies(

@@ -43,6 +43,7 @@ def upgrade() -> None:
     else:
         change_on_postgresql()
     create_position_cycles()
+    create_cycle_index()
 
 
 def downgrade() -> None:
@@ -326,6 +327,10 @@ def create_position_cycles() -> None:
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
+
+
+def create_cycle_index() -> None:
+    op.create_index("ix_position_cycles_closed_position", "position_cycles", ["closed_position"])
 
 
 def listed(values: Sequence[str]) -> str:
