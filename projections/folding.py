@@ -156,6 +156,13 @@ class Fold:
         for key, row in rows.items():
             cells[key].row = row
 
+    def meet(self, changes: Sequence[Changes]) -> None:
+        """Rows that were made without this fold: from now on they are looked for."""
+        if self._seen is not None:
+            for each in changes:
+                for row in each.rows:
+                    self._seen.before((each.projection.name, each.projection.key_of(row)))
+
     def run(self, work: _Work) -> list[Changes]:
         """Fold, and take what changed. On failure the rows in memory are useless: :meth:`forget` them.
 

@@ -36,7 +36,7 @@ def after_fill(row: OrderRow, event: OrderFilled | TradeRow, at: int) -> Changes
     }
     if row.accepted_at is None:  # whatever was filled, the venue has
         changes["accepted_at"] = at
-    if event.fee:
+    if event.fee and event.fee_asset is not None:  # a correction may tell a fee and not its asset
         changes["commission"], changes["commission_asset"] = _commission(row, event)
     return changes
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from byjy_events.event import Event
 from byjy_events.numbers import ZERO
 from byjy_events.recorded import Recorded
-from byjy_events.vocabulary.orders import OrderLinked
+from byjy_events.vocabulary.orders import OrderLinked, OrderStatus
 from projections.anomalies import anomaly
 from projections.order_status import ENDED
 from projections.order_trades import fees_by_asset, with_trades
@@ -56,6 +56,8 @@ def _conflict(own: Sequence[OrderRow], other: Sequence[OrderRow], event: OrderLi
     name = f"order {event.external_order_id}"
     if not own or own[0].external:
         return f"linked to {name}, but was never placed itself"
+    if own[0].status is OrderStatus.REJECTED:
+        return f"linked to {name}, but was rejected itself: {own[0].reject_reason}"
     if not other:
         return f"linked to {name}, which nobody told of"
     if not other[0].external:
@@ -68,11 +70,14 @@ def _conflict(own: Sequence[OrderRow], other: Sequence[OrderRow], event: OrderLi
 
 
 def _merged(own: OrderRow, other: OrderRow, recorded: Recorded) -> OrderRow:
-    """The engine's terms, and what the venue told of either."""
+    """The engine's terms, where the venue told no others, and what it told of either."""
     ended = own if own.status in ENDED else other
     merged = replace(
         own,
         status=ended.status if ended.status in ENDED else own.status,
+        quantity=own.quantity if other.quantity is None else other.quantity,
+        price=own.price if other.price is None else other.price,
+        stop_price=own.stop_price if other.stop_price is None else other.stop_price,
         exchange_order_id=own.exchange_order_id or other.exchange_order_id,
         client_order_id=own.client_order_id or other.client_order_id,
         accepted_at=_earlier(own.accepted_at, other.accepted_at),

@@ -52,11 +52,19 @@ def _canceled_at(row: OrderRow, event: OrderRestated, at: int) -> int | None:
 
 
 def _sums(row: OrderRow, event: OrderRestated) -> Changes:
-    filled = row.filled_quantity if event.filled_quantity is None else event.filled_quantity
-    if event.avg_price is None and filled == row.filled_quantity:
-        return {}
+    filled = _filled(row, event)
+    if filled == row.filled_quantity and event.avg_price in (None, row.avg_price):
+        return {}  # nothing new: what was multiplied out of a rounded average would be less than what is known
     spent, average = _notional_and_average(filled, event.avg_price)
     return {"filled_quantity": filled, "filled_notional": spent, "avg_price": average}
+
+
+def _filled(row: OrderRow, event: OrderRestated) -> Decimal:
+    """As told; and where it is not told, all of the quantity of an order that is FILLED."""
+    if event.filled_quantity is not None:
+        return event.filled_quantity
+    quantity = row.quantity if event.quantity is None else event.quantity
+    return row.filled_quantity if event.status is not OrderStatus.FILLED or quantity is None else quantity
 
 
 def _notional_and_average(filled: Decimal, average: Decimal | None) -> tuple[Decimal | None, Decimal | None]:

@@ -60,6 +60,6 @@ def _beyond(row: OrderRow, trades: Sequence[TradeRow]) -> tuple[Decimal, Decimal
         worth = notional(trade.quantity, trade.price)
         spent = None if spent is None or worth is None else CONTEXT.subtract(spent, worth)
     quantity = settled(quantity) or ZERO
-    if not quantity:
+    if quantity <= 0:  # a snapshot may tell of less as well
         return ZERO, ZERO
     return quantity, None if spent is None else settled(spent)

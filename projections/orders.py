@@ -331,6 +331,15 @@ _FACTS: dict[type[Event], Callable[..., Changes]] = {
 }
 
 
+_STATUS_TOLD: dict[type[Event], OrderStatus] = {
+    events.OrderAccepted: OrderStatus.NEW,
+    events.OrderRejected: OrderStatus.REJECTED,
+    events.OrderCanceled: OrderStatus.CANCELED,
+    events.OrderExpired: OrderStatus.EXPIRED,
+}
+"""What a fact says an order is."""
+
+
 # --- oddities -------------------------------------------------------------------------------------
 
 
@@ -338,6 +347,9 @@ def _oddities(row: OrderRow, event: events.OrderFact, recorded: Recorded, change
     odd: tuple[AnomalyRow, ...] = ()
     if row.external:
         odd += (_unknown(recorded, row.trading_pair_id),)
+    if row.status in ENDED and _rules_out(row.status, _STATUS_TOLD.get(type(event))):
+        message = f"{recorded.type}, though the order was {row.status}, which it stays"
+        odd += (anomaly(AnomalyKind.STATUS_CONFLICT, recorded, message, row.trading_pair_id),)
     if "quantity" in changes and changes["quantity"] < row.filled_quantity:
         message = f"amended to {changes['quantity']}, of which {row.filled_quantity} is filled"
         odd += (anomaly(AnomalyKind.OVERFILL, recorded, message, row.trading_pair_id),)
@@ -345,6 +357,11 @@ def _oddities(row: OrderRow, event: events.OrderFact, recorded: Recorded, change
         message = f"a quantity of {row.quantity} cannot be reduced that far; it stays"
         odd += (anomaly(AnomalyKind.NUMBER_OUT_OF_RANGE, recorded, message, row.trading_pair_id),)
     return odd
+
+
+def _rules_out(end: OrderStatus, told: OrderStatus | None) -> bool:
+    """An acceptance that comes after a cancellation was only late; after a rejection it cannot be."""
+    return told is not None and told is not end and (told in ENDED or end is OrderStatus.REJECTED)
 
 
 def _unknown(recorded: Recorded, pair: UUID | None) -> AnomalyRow:

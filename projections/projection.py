@@ -173,7 +173,12 @@ class Group:
     def __init__(self, name: str, projections: Sequence[Projection[Any]], revisions: Sequence[Revision] = ()) -> None:
         self.name = name
         self.projections = tuple(projections)
-        self.revisions = {event_type: one for one in revisions for event_type in one.handles}
+        self.revisions: dict[type[Event], Revision] = {}
+        for revision in revisions:
+            for event_type in revision.handles:
+                if event_type in self.revisions:
+                    raise TypeError(f"{name}: two revisions handle {event_type.__name__}")
+                self.revisions[event_type] = revision
         for projection in self.projections:
             _refuse_incomplete(projection)
         self._refuse_doubles()

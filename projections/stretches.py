@@ -60,8 +60,9 @@ async def folded(fold: Fold, group: Group, stretch: Sequence[Recorded], source: 
     fold.drop()
     changes, passed_over = await _folded(fold, stretch, source)
     fold.drop()
-    answer = await _revised(group, recorded, source)
-    return [*changes, *_changes(group, answer)], passed_over
+    revised = list(_changes(group, await _revised(group, recorded, source)))
+    fold.meet(revised)
+    return [*changes, *revised], passed_over
 
 
 async def _folded(fold: Fold, stretch: Sequence[Recorded], source: Source) -> tuple[list[Changes], int]:

@@ -44,7 +44,8 @@ class AnomalyKind(StrEnum):
         MESSAGE_UNUSABLE: a venue's message could not be decoded; it is kept whole in the log.
         NUMBER_OUT_OF_RANGE: a derived number does not fit NUMERIC(38, 18).
         PLACED_AGAIN: an order was placed a second time; the first placing stands.
-        STATUS_CONFLICT: a rejection of an order that was filled before, which the venue cannot have rejected.
+        STATUS_CONFLICT: a status that what was told before rules out: the rejection of an order that was filled, an
+            end after another end, an acceptance after a rejection. The former stands.
         LINK_CONFLICT: two orders were said to be one that cannot be; they stay apart.
     """
 

@@ -54,7 +54,7 @@ class TradeRevisions:
         found = yield Ask(row_type=OrderRow, equal={"id": recorded.stream_id})
         trades = yield Ask(row_type=TradeRow, equal={"order_id": recorded.stream_id}, by=("position",))
         odd = [_unknown_order(recorded, event)] if not found or found[0].external else []
-        trade = _meant(trades, event)
+        trade = _meant(trades, event) if found else None
         if trade is None or trade.status is TradeStatus.BUSTED:
             return Revised([*odd, _not_revised(recorded, event, trade)])
         revised = _revised(trade, event, recorded.position)
@@ -71,8 +71,13 @@ class TradeRevisions:
 def _meant(trades: Sequence[TradeRow], event: TradeBusted | TradeCorrected) -> TradeRow | None:
     """The trade that goes by this execution id now, or was first told with it."""
     called = [one for one in trades if one.execution_id == event.execution_id]
-    first_told = derived_id(OrderFilled.__name__, *event.identity_with(event.execution_id))
-    called += [one for one in trades if one.id == first_told]
+    # The venue may have renamed the order since: a fill was told with the order's name of then.
+    named = [
+        event,
+        *(replace(event, exchange_order_id=one.exchange_order_id) for one in trades if one.exchange_order_id),
+    ]
+    first_told = {derived_id(OrderFilled.__name__, *each.identity_with(event.execution_id)) for each in named}
+    called += [one for one in trades if one.id in first_told]
     return called[0] if called else None
 
 
@@ -112,7 +117,7 @@ def _of_order(row: OrderRow, before: Sequence[TradeRow], after: Sequence[TradeRo
 
 def _of_position(trade: TradeRow, revised: TradeRow, event: Any, recorded: Recorded) -> Asking:
     key = {"trading_pair_id": trade.trading_pair_id, "account": trade.account, "is_test": trade.is_test}
-    (position,) = yield Ask(row_type=PositionRow, equal=key)
+    positions = yield Ask(row_type=PositionRow, equal=key)
     flats = yield Ask(
         row_type=PositionCycleRow,
         equal={**key, "reversed": False},
@@ -121,9 +126,10 @@ def _of_position(trade: TradeRow, revised: TradeRow, event: Any, recorded: Recor
         newest_first=True,
         limit=1,
     )
+    flats = flats if positions else []  # somebody removed it: then from the beginning
     since = flats[0].closed_position if flats else 0
     stale = yield Ask(row_type=PositionCycleRow, equal=key, by=("closed_position",), after=since)
-    row = _as_closed(position, flats[0]) if flats else None
+    row = _as_closed(positions[0], flats[0]) if flats else None
     cycles: list[Row] = []
     while trades := (yield Ask(row_type=TradeRow, equal=key, by=("position",), after=since, limit=PAGE_ROWS)):
         for one in trades:

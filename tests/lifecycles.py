@@ -187,13 +187,19 @@ def _life(chance: random.Random, number: int) -> list[Step]:
         life.append(order.fact(events.OrderCanceled))
     if chance.random() < 0.05:
         life.append(order.filled("late", Decimal("0.001"), price))
-    if fills and chance.random() < 0.05:
-        life.append(order.fact(events.TradeBusted, update_id="b", execution_id="1"))
-    if len(fills) > 1 and chance.random() < 0.1:
-        life.append(
-            order.fact(events.TradeCorrected, update_id="k", execution_id="2", quantity=Decimal("0.002"), price=price)
-        )
+    life += _revisions(random.Random(number), order, len(fills), price)
     return [(order.stream, event) for event in life]
+
+
+def _revisions(chance: random.Random, order: Subject, fills: int, price: Decimal) -> list[Event]:
+    revisions: list[Event] = []
+    if fills and chance.random() < 0.05:
+        revisions.append(order.fact(events.TradeBusted, update_id="b", execution_id="1"))
+    if fills > 1 and chance.random() < 0.1:
+        size = Decimal("0.002")
+        corrected = order.fact(events.TradeCorrected, update_id="k", execution_id="2", quantity=size, price=price)
+        revisions.append(corrected)
+    return revisions
 
 
 def _fills(chance: random.Random, order: Subject, quantity: Decimal, price: Decimal) -> list[Event]:

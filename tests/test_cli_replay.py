@@ -344,7 +344,10 @@ REFUSED = [
     (["9" * 30, "orders"], "no position in a log"),
     (["3", "orders", "--clock", "venue"], "takes an instant"),
     (["3", "orders", "--clock", "sundial"], "--clock"),
-    (["3", "nope"], "no table 'nope'; expected one of orders, trades, positions, anomalies, pairs, order_aliases"),
+    (
+        ["3", "nope"],
+        "no table 'nope'; expected one of orders, trades, positions, cycles, anomalies, pairs, order_aliases",
+    ),
     (["3", "events"], "no table 'events'"),
     (["3", "orders", "--kind", "late_fill"], "--kind: orders has nothing"),
     (["3", "pairs", "--open"], "--open: pairs has nothing"),
