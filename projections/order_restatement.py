@@ -18,7 +18,7 @@ def after_restatement(row: OrderRow, event: OrderRestated, at: int) -> Changes:
     changes: Changes = {
         "pending_cancel": event.status is OrderStatus.PENDING_CANCEL,
         "pending_replace": event.status is OrderStatus.PENDING_REPLACE,
-        "pending_amends": None,
+        "pending_amends": row.pending_amends if event.status is OrderStatus.PENDING_REPLACE else None,
         "done_for_day": event.status is OrderStatus.DONE_FOR_DAY,
         "canceled_at": _canceled_at(row, event, at),
         **_answered(event),

@@ -149,9 +149,21 @@ class Runner:
         """A row breaks a constraint: find the event that made it."""
         self._fold.forget()
         if len(events) == 1:
-            return await self._stop(events[0], error)
+            return await self._once_more(events, error)
         half = max(1, len(events) // 2)
         return await self.advance(events[:half]) and await self.advance(events[half:])
+
+    async def _once_more(self, events: Sequence[Recorded], error: NotStorable) -> bool:
+        """One event, on rows that are read afresh: those in memory may have been there no more."""
+        try:
+            changes, passed_over = await folded(self._fold, self.group, events, self._store)
+            stored = await self._store.advance(Step(self.checkpoint, events[0].position, passed_over, changes))
+        except (FoldFailed, NotStorable):
+            self._fold.forget()
+            return await self._stop(events[0], error)
+        if stored:
+            self.checkpoint = msgspec.structs.replace(self.checkpoint, position=events[0].position)
+        return stored
 
     async def _stop(self, recorded: Recorded, cause: Exception) -> bool:
         """Mark the group as stopped and raise; False: another runner is past the event already."""
