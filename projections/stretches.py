@@ -42,8 +42,9 @@ def stretches(group: Group, events: Sequence[Recorded]) -> Iterator[Sequence[Rec
 
 
 def revises(group: Group, stretch: Sequence[Recorded]) -> bool:
-    """Whether a stretch is an event that revises the past: everything before it has to be stored when it is folded,
-    and it itself before anything else is.
+    """Whether a stretch is an event that revises the past.
+
+    Everything before it has to be stored when it is folded, and it itself before anything else is.
     """
     return type(stretch[0].event) in group.revisions
 
@@ -60,7 +61,11 @@ async def folded(fold: Fold, group: Group, stretch: Sequence[Recorded], source: 
     fold.drop()
     changes, passed_over = await _folded(fold, stretch, source)
     fold.drop()
-    revised = list(_changes(group, await _revised(group, recorded, source)))
+    answer = await _revised(group, recorded, source)
+    try:
+        revised = list(_changes(group, answer))
+    except Exception as error:
+        raise FoldFailed(recorded, error) from error
     fold.meet(revised)
     return [*changes, *revised], passed_over
 
@@ -80,11 +85,18 @@ async def _revised(group: Group, recorded: Recorded, source: Source) -> Revised:
         try:
             ask = next(revising) if rows is None else revising.send(rows)
             projection = group.by_row_type[ask.row_type]
+            _refuse_unknown_columns(projection, ask)
         except StopIteration as answer:
             return answer.value  # type: ignore[no-any-return]
         except Exception as error:
             raise FoldFailed(recorded, error) from error
         rows = await source.find(projection, ask)
+
+
+def _refuse_unknown_columns(projection: Projection[Any], ask: Ask) -> None:
+    for name in (*ask.equal, *ask.by):
+        if name not in projection.table.columns:
+            raise LookupError(f"{projection.name} has no column {name}")
 
 
 def _changes(group: Group, answer: Revised) -> Iterator[Changes]:
