@@ -8,6 +8,7 @@ of something that exists at the venue: an acceptance, a fill, a new name or a sn
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -350,10 +351,17 @@ def _oddities(row: OrderRow, event: events.OrderFact, recorded: Recorded, change
     if row.status in ENDED and _rules_out(row.status, _STATUS_TOLD.get(type(event))):
         message = f"{recorded.type}, though the order was {row.status}, which it stays"
         odd += (anomaly(AnomalyKind.STATUS_CONFLICT, recorded, message, row.trading_pair_id),)
-    if "quantity" in changes and changes["quantity"] < row.filled_quantity:
-        message = f"amended to {changes['quantity']}, of which {row.filled_quantity} is filled"
+    if "quantity" in changes:
+        odd += _oddities_of_amendment(row, changes["quantity"], recorded)
+    return odd
+
+
+def _oddities_of_amendment(row: OrderRow, quantity: Decimal | None, recorded: Recorded) -> tuple[AnomalyRow, ...]:
+    odd: tuple[AnomalyRow, ...] = ()
+    if quantity is not None and quantity < row.filled_quantity:
+        message = f"amended to {quantity}, of which {row.filled_quantity} is filled"
         odd += (anomaly(AnomalyKind.OVERFILL, recorded, message, row.trading_pair_id),)
-    if "quantity" in changes and changes["quantity"] is row.quantity:  # out of range: it was left as it is
+    if quantity is row.quantity:  # out of range: it was left as it is
         message = f"a quantity of {row.quantity} cannot be reduced that far; it stays"
         odd += (anomaly(AnomalyKind.NUMBER_OUT_OF_RANGE, recorded, message, row.trading_pair_id),)
     return odd
