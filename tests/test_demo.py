@@ -33,7 +33,7 @@ from byjy_ops.demo.markets import ACCOUNTS, MARKETS
 from byjy_ops.demo.measurements import percentile
 from byjy_ops.demo.messages import ExecutionReport, Kind
 from byjy_ops.demo.strategy import MarketMaker
-from projections import AnomalyKind, Queries
+from projections import AnomalyKind, Queries, TradeStatus
 
 EVENTS = 400
 WHILE_TRADING_SECONDS = 0.7
@@ -54,6 +54,15 @@ def test_the_books_agree_with_the_venue_and_every_mishap_was_caught(database: st
     assert "books agree with the venue" in printed
     expected = {"LATE_FILL", "OVERFILL", "FACT_CONFLICTED", "MESSAGE_UNUSABLE", "UNKNOWN_ORDER"}
     assert {kind for kind in AnomalyKind if kind in printed} == expected
+
+
+async def test_the_venue_takes_trades_back_and_corrects_them(database: str) -> None:
+    """And the books agree all the same."""
+    status, printed = await asyncio.to_thread(run, database)
+    assert status == 0, printed
+    async with EventLog.open(database) as log:
+        trades = await Queries(log.engine).trades(limit=10_000)
+    assert {trade.status for trade in trades} == set(TradeStatus)
 
 
 def test_the_summary_shows_figures_positions_a_history_and_where_to_look_next(database: str) -> None:

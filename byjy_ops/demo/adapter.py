@@ -25,6 +25,8 @@ from byjy_events import (
     OrderFilled,
     OrderRejected,
     Stream,
+    TradeBusted,
+    TradeCorrected,
     VenueMessageUnusable,
     external_order_id,
     order_stream,
@@ -102,6 +104,11 @@ def _execution(report: ExecutionReport) -> dict[str, Any]:
     }
 
 
+def _corrected(report: ExecutionReport) -> dict[str, Any]:
+    names = ("execution_id", "quantity", "price", "fee", "fee_asset")
+    return {name: value for name, value in _execution(report).items() if name in names}
+
+
 _FACTS: dict[Kind, tuple[Callable[..., Fact], Callable[[ExecutionReport], dict[str, Any]]]] = {
     Kind.NEW: (OrderAccepted, lambda report: {}),
     Kind.REJECTED: (OrderRejected, _reason),
@@ -115,4 +122,6 @@ _FACTS: dict[Kind, tuple[Callable[..., Fact], Callable[[ExecutionReport], dict[s
     ),
     Kind.REPLACE_REJECTED: (OrderAmendRejected, lambda report: _update(report) | _reason(report)),
     Kind.EXPIRED: (OrderExpired, _reason),
+    Kind.TRADE_CANCELED: (TradeBusted, lambda report: _update(report) | {"execution_id": report.execution}),
+    Kind.TRADE_CORRECTED: (TradeCorrected, lambda report: _update(report) | _corrected(report)),
 }

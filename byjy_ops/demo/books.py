@@ -9,7 +9,7 @@ from decimal import Decimal
 from byjy_events.numbers import CONTEXT, ZERO
 from byjy_ops.demo.ledger import Book, Ledger
 from byjy_ops.demo.markets import ACCOUNTS, MARKETS, Account, Market
-from projections import PositionRow, Queries, TradeRow
+from projections import PositionRow, Queries, TradeRow, TradeStatus
 
 PAGE = 1_000
 TOLERANCE = Decimal("1e-9")
@@ -32,6 +32,8 @@ async def _books_of_trades(queries: Queries, market: Market) -> defaultdict[str,
     """The rows of ``trades``, summed up as the venue sums up its executions."""
     books: defaultdict[str, Book] = defaultdict(Book)
     async for row in _trades(queries, market):
+        if row.status is TradeStatus.BUSTED:
+            continue
         books[row.account].enter(row.side, row.quantity, row.price, row.fee, row.fee_asset, market.pair.quote_asset)
     return books
 

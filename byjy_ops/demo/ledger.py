@@ -29,8 +29,20 @@ class Book(Struct):
         self, side: Side, quantity: Decimal, price: Decimal, fee: Decimal, fee_asset: str | None, quote_asset: str
     ) -> None:
         """One execution."""
+        self._add(1, side, quantity, price, fee, fee_asset, quote_asset)
+
+    def take_back(
+        self, side: Side, quantity: Decimal, price: Decimal, fee: Decimal, fee_asset: str | None, quote_asset: str
+    ) -> None:
+        """One execution that never was."""
+        self._add(-1, side, -quantity, price, -fee, fee_asset, quote_asset)
+
+    def _add(
+        self, executions: int, side: Side, quantity: Decimal, price: Decimal, fee: Decimal, fee_asset: str | None,
+        quote_asset: str,
+    ) -> None:  # fmt: skip
         signed = quantity if side is Side.BUY else -quantity
-        self.executions += 1
+        self.executions += executions
         self.quantity += signed
         self.cash -= signed * price
         if fee_asset is not None:

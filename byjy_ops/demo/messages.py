@@ -22,6 +22,8 @@ class Kind(StrEnum):
     REPLACED = "REPLACED"
     REPLACE_REJECTED = "REPLACE_REJECTED"
     EXPIRED = "EXPIRED"
+    TRADE_CANCELED = "TRADE_CANCELED"
+    TRADE_CORRECTED = "TRADE_CORRECTED"
 
 
 class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -15,12 +15,23 @@ class Mishap(Enum):
     TOLD_OTHERWISE = auto()
     LATE_FILL = auto()
     OVERFILL = auto()
+    BUSTED = auto()
+    CORRECTED = auto()
     GARBLED = auto()
     STRANGER = auto()
 
 
-_SOMETIMES = (Mishap.TOLD_TWICE, Mishap.LATE_FILL, Mishap.TOLD_OTHERWISE, Mishap.GARBLED, Mishap.STRANGER, Mishap.NONE)
-_WEIGHTS = (4.0, 2.0, 0.2, 0.2, 0.2, 93.4)
+_SOMETIMES = {
+    Mishap.TOLD_TWICE: 4.0,
+    Mishap.LATE_FILL: 2.0,
+    Mishap.TOLD_OTHERWISE: 0.2,
+    Mishap.BUSTED: 0.2,
+    Mishap.CORRECTED: 0.2,
+    Mishap.GARBLED: 0.2,
+    Mishap.STRANGER: 0.2,
+    Mishap.NONE: 93.0,
+}
+"""In percent of the orders."""
 
 
 class Mishaps:
@@ -36,4 +47,4 @@ class Mishaps:
         """What will happen to the next order."""
         if self._first:
             return self._first.popleft()
-        return self._random.choices(_SOMETIMES, _WEIGHTS)[0]
+        return self._random.choices(list(_SOMETIMES), list(_SOMETIMES.values()))[0]

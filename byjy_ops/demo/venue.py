@@ -181,6 +181,25 @@ class Venue:
         if order.mishap is Mishap.TOLD_OTHERWISE:
             order.mishap = Mishap.NONE
             self._send(order, replace(report, price=order.price + order.request.market.tick))
+        if order.mishap in (Mishap.BUSTED, Mishap.CORRECTED):
+            self._begin(self._revise(order, report, order.mishap))
+            order.mishap = Mishap.NONE
+
+    async def _revise(self, order: _Order, report: ExecutionReport, mishap: Mishap) -> None:
+        """An execution was a mistake: it is taken back, or its price is put right. The order does not come back."""
+        await self._latency()
+        request, quote_asset = order.request, order.request.market.pair.quote_asset
+        book = self.ledger[report.symbol, request.account.name]
+        quantity, price, fee = report.quantity or ZERO, report.price or ZERO, report.fee or ZERO
+        book.take_back(report.side, quantity, price, fee, report.fee_asset, quote_asset)
+        details = {"execution": report.execution}
+        if mishap is Mishap.BUSTED:
+            self._tell(order, Kind.TRADE_CANCELED, **details)
+            return
+        price += request.market.tick
+        book.enter(report.side, quantity, price, fee, report.fee_asset, quote_asset)
+        told = {"quantity": quantity, "price": price, "fee": fee, "fee_asset": report.fee_asset}
+        self._tell(order, Kind.TRADE_CORRECTED, **details, **told)
 
     def _executed(self, order: _Order, quantity: Decimal) -> ExecutionReport:
         """Enter an execution in the books, and tell of it."""
