@@ -5,10 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from byjy_events.numbers import ZERO
+from byjy_events.numbers import CONTEXT, ZERO
 from byjy_events.recorded import Recorded
 from byjy_events.vocabulary.orders import OrderFilled
-from projections.amounts import notional, ratio, total
+from projections.amounts import notional, ratio, settled, total
 from projections.anomalies import anomaly
 from projections.order_status import ENDED
 from projections.rows import AnomalyRow, OrderRow, TradeRow
@@ -23,14 +23,18 @@ def after_fill(row: OrderRow, event: OrderFilled | TradeRow, at: int) -> Changes
 
     A sum that leaves the range of money stays as it was, or becomes None where it may.
     """
-    filled = total(row.filled_quantity, event.quantity)
-    if filled is None:
-        filled = row.filled_quantity
-    spent = _grown(row.filled_notional, notional(event.quantity, event.price))
+    worth = notional(event.quantity, event.price)
+    traded, traded_for = total(row.traded_quantity, event.quantity), _grown(row.traded_notional, worth)
+    if traded is None:
+        traded = row.traded_quantity
+    # Nearly always there was no snapshot, and what is filled is what was traded.
+    filled, spent = (traded, traded_for) if row.restated_at is None else _beside_snapshot(row, event, worth, at)
     changes: Changes = {
         "filled_quantity": filled,
         "filled_notional": spent,
         "avg_price": None if spent is None else ratio(spent, filled),
+        "traded_quantity": traded,
+        "traded_notional": traded_for,
         "executed_at": at,
         "done_for_day": False,
     }
@@ -59,6 +63,29 @@ def oddities_of_fill(
     return odd
 
 
+def _beside_snapshot(
+    row: OrderRow, event: OrderFilled | TradeRow, worth: Decimal | None, at: int
+) -> tuple[Decimal, Decimal | None]:
+    """What is filled, and what it was worth, when the venue told of more or less than the trades by a snapshot.
+
+    A fill from before the snapshot was in it, told or not: it uses up what the snapshot told beyond the trades.
+    """
+    beyond = CONTEXT.subtract(row.filled_quantity, row.traded_quantity)
+    used = ZERO
+    if row.restated_at is not None and at <= row.restated_at and beyond > 0 < event.quantity:
+        used = min(beyond, event.quantity)
+    filled = total(row.filled_quantity, CONTEXT.subtract(event.quantity, used))
+    if filled is None:
+        filled = row.filled_quantity
+    if used == beyond:  # the trades tell everything again
+        return filled, _grown(row.traded_notional, worth)
+    if not used or row.filled_notional is None or row.traded_notional is None or worth is None:
+        return filled, None if used else _grown(row.filled_notional, worth)
+    known = CONTEXT.subtract(row.filled_notional, row.traded_notional)
+    share = CONTEXT.divide(CONTEXT.multiply(known, used), beyond)
+    return filled, settled(CONTEXT.subtract(CONTEXT.add(row.filled_notional, worth), share))
+
+
 def _grown(sum_so_far: Decimal | None, amount: Decimal | None) -> Decimal | None:
     return None if sum_so_far is None or amount is None else total(sum_so_far, amount)
 
@@ -76,6 +103,6 @@ def _left_the_range(before: OrderRow, after: OrderRow, event: OrderFilled) -> bo
         lost = before.filled_notional is not None
     else:
         lost = after.avg_price is None and after.filled_quantity != ZERO
-    stuck = bool(event.quantity) and after.filled_quantity == before.filled_quantity
+    stuck = bool(event.quantity) and after.traded_quantity == before.traded_quantity
     same_asset = event.fee_asset is not None and before.commission_asset in (None, event.fee_asset)
     return lost or stuck or (same_asset and before.commission is not None and after.commission is None)

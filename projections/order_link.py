@@ -13,7 +13,7 @@ from byjy_events.numbers import ZERO
 from byjy_events.recorded import Recorded
 from byjy_events.vocabulary.orders import OrderLinked, OrderStatus
 from projections.anomalies import anomaly
-from projections.order_status import ENDED
+from projections.order_status import ENDED, status_of
 from projections.order_trades import fees_by_asset, with_trades
 from projections.revision import Ask, Revised, Revising
 from projections.rows import OrderAliasRow, OrderFeeRow, OrderRow, Row, TradeRow
@@ -95,14 +95,26 @@ def _merged(own: OrderRow, other: OrderRow, recorded: Recorded) -> OrderRow:
 
 def _with_all_trades(merged: OrderRow, own: OrderRow, other: OrderRow, trades: Sequence[TradeRow]) -> OrderRow:
     """A snapshot may tell more than the trades do; whichever order it was told of, it is about the one they are."""
-    counting = with_trades(replace(merged, filled_quantity=ZERO, filled_notional=ZERO), [], trades)
+    at = merged.updated_at
+    alone = replace(merged, filled_quantity=ZERO, traded_quantity=ZERO, restated_at=None)
+    counting = replace(with_trades(alone, trades, at), restated_at=_later(own.restated_at, other.restated_at))
     most = max(own, other, key=attrgetter("filled_quantity"))
     if most.filled_quantity <= counting.filled_quantity:
         return counting
-    told = replace(merged, filled_quantity=most.filled_quantity, filled_notional=most.filled_notional)
-    return with_trades(told, trades, trades)
+    told = replace(
+        counting,
+        filled_quantity=most.filled_quantity,
+        filled_notional=most.filled_notional,
+        avg_price=most.avg_price,
+    )
+    return replace(told, status=status_of(told))
 
 
 def _earlier(one: int | None, other: int | None) -> int | None:
     told = [instant for instant in (one, other) if instant is not None]
     return min(told) if told else None
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    told = [instant for instant in (one, other) if instant is not None]
+    return max(told) if told else None

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from byjy_events.numbers import ZERO
 from byjy_events.vocabulary.orders import OrderRestated, OrderStatus
-from projections.amounts import notional
+from projections.amounts import notional, ratio
 from projections.order_fills import Changes
 from projections.rows import OrderRow
 
@@ -21,6 +21,7 @@ def after_restatement(row: OrderRow, event: OrderRestated, at: int) -> Changes:
         "pending_amends": row.pending_amends if event.status is OrderStatus.PENDING_REPLACE else None,
         "done_for_day": event.status is OrderStatus.DONE_FOR_DAY,
         "canceled_at": _canceled_at(row, event, at),
+        "restated_at": at,
         **_answered(event),
         **_sums(row, event),
     }
@@ -55,7 +56,11 @@ def _sums(row: OrderRow, event: OrderRestated) -> Changes:
     filled = _filled(row, event)
     if filled == row.filled_quantity and event.avg_price in (None, row.avg_price):
         return {}  # nothing new: what was multiplied out of a rounded average would be less than what is known
-    spent, average = _notional_and_average(filled, event.avg_price)
+    if filled == row.traded_quantity and event.avg_price is None:
+        spent = row.traded_notional
+        average = None if spent is None else ratio(spent, filled)
+    else:
+        spent, average = _notional_and_average(filled, event.avg_price)
     return {"filled_quantity": filled, "filled_notional": spent, "avg_price": average}
 
 

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from msgspec.structs import replace
 
 from byjy_events.numbers import CONTEXT, ZERO
-from projections.amounts import notional, ratio, settled, total
+from projections.amounts import ratio, settled, total
 from projections.order_fills import after_fill
 from projections.order_status import status_of
 from projections.rows import OrderRow, TradeRow
 from projections.tables import TradeStatus
 
 
-def with_trades(row: OrderRow, before: Sequence[TradeRow], after: Sequence[TradeRow]) -> OrderRow:
-    """An order as if its trades had been other ones, in the order of the log, from the start.
+def with_trades(row: OrderRow, trades: Iterable[TradeRow], at: int) -> OrderRow:
+    """An order as if these had been its trades, in the order of the log, from the start.
 
-    What a snapshot of the venue told beyond the trades stays: the difference is kept.
+    Where a snapshot of the venue told of more or less than the trades, the difference is kept; unless what changes
+    happened before the snapshot, which then told of it already.
+
+    Args:
+        at: when the trades turned out to be other ones.
     """
-    filled, spent = _beyond(row, before)
+    traded = _traded(row, trades)
+    filled, spent = traded.filled_quantity, traded.filled_notional
+    if row.filled_quantity != row.traded_quantity:
+        filled, spent = _beside_snapshot(row, traded, at)
     changed = replace(
-        row,
+        traded,
         filled_quantity=filled,
         filled_notional=spent,
         avg_price=None if spent is None else ratio(spent, filled),
-        commission=ZERO,
-        commission_asset=None,
-        executed_at=None,
+        restated_at=row.restated_at,
+        done_for_day=row.done_for_day,
     )
-    for trade in counted(after):
-        changed = replace(changed, **after_fill(changed, trade, trade.executed_at))
-    changed = replace(changed, done_for_day=row.done_for_day)
     return replace(changed, status=status_of(changed))
 
 
@@ -52,14 +55,35 @@ def counted(trades: Iterable[TradeRow]) -> Iterator[TradeRow]:
     return (one for one in trades if one.status is not TradeStatus.BUSTED)
 
 
-def _beyond(row: OrderRow, trades: Sequence[TradeRow]) -> tuple[Decimal, Decimal | None]:
-    """Quantity and notional that the order has and its trades have not."""
-    quantity, spent = row.filled_quantity, row.filled_notional
+def _traded(row: OrderRow, trades: Iterable[TradeRow]) -> OrderRow:
+    """The order with the sums of its trades alone."""
+    changed = replace(
+        row,
+        filled_quantity=ZERO,
+        filled_notional=ZERO,
+        avg_price=None,
+        traded_quantity=ZERO,
+        traded_notional=ZERO,
+        restated_at=None,
+        commission=ZERO,
+        commission_asset=None,
+        executed_at=None,
+    )
     for trade in counted(trades):
-        quantity = CONTEXT.subtract(quantity, trade.quantity)
-        worth = notional(trade.quantity, trade.price)
-        spent = None if spent is None or worth is None else CONTEXT.subtract(spent, worth)
-    quantity = settled(quantity) or ZERO
-    if quantity <= 0:  # a snapshot may tell of less as well
+        changed = replace(changed, **after_fill(changed, trade, trade.executed_at))
+    return changed
+
+
+def _beside_snapshot(row: OrderRow, traded: OrderRow, at: int) -> tuple[Decimal, Decimal | None]:
+    if row.restated_at is not None and at <= row.restated_at:
+        return row.filled_quantity, row.filled_notional
+    more = CONTEXT.subtract(traded.traded_quantity, row.traded_quantity)
+    filled = settled(CONTEXT.add(row.filled_quantity, more)) or ZERO
+    if filled <= 0:
         return ZERO, ZERO
-    return quantity, None if spent is None else settled(spent)
+    if filled == traded.traded_quantity:
+        return filled, traded.traded_notional
+    if row.filled_notional is None or row.traded_notional is None or traded.traded_notional is None:
+        return filled, None
+    paid = CONTEXT.subtract(traded.traded_notional, row.traded_notional)
+    return filled, settled(CONTEXT.add(row.filled_notional, paid))

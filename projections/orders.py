@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from byjy_events.event import Event
 from byjy_events.identifiers import uuid_of
+from byjy_events.numbers import ZERO
 from byjy_events.recorded import Recorded
 from byjy_events.vocabulary import orders as events
 from byjy_events.vocabulary.orders import OrderStatus
@@ -168,7 +169,7 @@ def _external(event: events.OrderFact, recorded: Recorded, key: UUID, side: even
 
 
 def _adopted(row: OrderRow, event: events.OrderPlaced, recorded: Recorded) -> OrderAnswer:
-    """The engine placed it after all: its terms are the engine's, what was executed stays."""
+    """The engine placed it after all: its terms are the engine's, where the venue told no others."""
     own = _placed(event, recorded, row.id)
     changed = replace(
         row,
@@ -177,9 +178,9 @@ def _adopted(row: OrderRow, event: events.OrderPlaced, recorded: Recorded) -> Or
         account=own.account,
         side=own.side,
         type=own.type,
-        quantity=own.quantity,
-        price=own.price,
-        stop_price=own.stop_price,
+        quantity=own.quantity if row.quantity is None else row.quantity,
+        price=own.price if row.price is None else row.price,
+        stop_price=own.stop_price if row.stop_price is None else row.stop_price,
         exchange=own.exchange,
         time_in_force=own.time_in_force,
         is_test=own.is_test,
@@ -190,9 +191,10 @@ def _adopted(row: OrderRow, event: events.OrderPlaced, recorded: Recorded) -> Or
         last_position=own.last_position,
     )
     changed = replace(changed, status=status_of(changed))
-    if changed.filled_quantity <= event.quantity:
+    quantity = changed.quantity or ZERO
+    if changed.filled_quantity <= quantity:
         return changed
-    message = f"{changed.filled_quantity} was filled of {event.quantity} before the order was placed"
+    message = f"{changed.filled_quantity} was filled of {quantity} before the order was placed"
     return Evolved(changed, (anomaly(AnomalyKind.OVERFILL, recorded, message, row.trading_pair_id),))
 
 

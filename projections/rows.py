@@ -50,6 +50,8 @@ class OrderRow(Row, frozen=True, kw_only=True, gc=False):
     Attributes:
         filled_notional: the sum of quantity times price of the fills; None: not known exactly, and then
             ``avg_price`` is None too, unless the venue told it.
+        traded_quantity, traded_notional: the sums of the trades alone. What is filled is something else only where a
+            snapshot of the venue, the last one at ``restated_at``, told more or less than the trades do.
         commission: in ``commission_asset``; both None: several assets, see ``order_fees``.
         pending_cancel, pending_replace, done_for_day: what the venue said last; the status follows.
         cancel_requested_at, amend_requested_at: since when the venue owes an answer, to ``cancels_unanswered`` and
@@ -95,6 +97,9 @@ class OrderRow(Row, frozen=True, kw_only=True, gc=False):
     cancels_unanswered: int = 0
     amends_unanswered: int = 0
     pending_amends: str | None = None
+    traded_quantity: Decimal = ZERO
+    traded_notional: Decimal | None = ZERO
+    restated_at: int | None = None
 
     @property
     def is_open(self) -> bool:

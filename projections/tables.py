@@ -229,11 +229,24 @@ orders = sa.Table(
     sa.Column("cancels_unanswered", BigInt, nullable=False, server_default="0"),
     sa.Column("amends_unanswered", BigInt, nullable=False, server_default="0"),
     sa.Column("pending_amends", sa.Text),
+    _amount("traded_quantity"),
+    sa.Column("traded_notional", Money, server_default="0"),
+    sa.Column("restated_at", Nanoseconds),
     one_of("side", Side),
     one_of("type", OrderType),
     one_of("status", OrderStatus),
     one_of("time_in_force", TimeInForce),
-    _money_is_plain("quantity", "price", "stop_price", "filled_quantity", "filled_notional", "avg_price", "commission"),
+    _money_is_plain(
+        "quantity",
+        "price",
+        "stop_price",
+        "filled_quantity",
+        "filled_notional",
+        "avg_price",
+        "commission",
+        "traded_quantity",
+        "traded_notional",
+    ),
     _flags_are_bits("is_test", "external", "pending_cancel", "pending_replace", "done_for_day"),
     sa.Index("ix_orders_trading_pair_id", "trading_pair_id", "created_at", "id"),
     sa.Index("ix_orders_status", "status", "created_at", "id"),
@@ -259,6 +272,8 @@ and of the last event folded in, ``executed_at`` that of the last fill. ``cancel
 ``amend_requested_at`` tell since when the venue owes an answer, to so many requests; they are emptied with the last
 answer. A cancellation leaves them: the order is not open any more. ``pending_amends`` lists, as JSON, the client order
 ids (FIX 11) of the amendments that the venue said are pending; while there are any, ``pending_replace`` is set.
+``traded_quantity`` and ``traded_notional`` are the sums of the order's trades alone; ``filled_quantity`` and
+``filled_notional`` are others only where a snapshot of the venue, the last one at ``restated_at``, told so.
 """
 
 order_aliases = sa.Table(

@@ -71,6 +71,8 @@ class TradeRevisions:
 def _meant(trades: Sequence[TradeRow], event: TradeBusted | TradeCorrected) -> TradeRow | None:
     """The trade that goes by this execution id now, or was first told with it."""
     called = [one for one in trades if one.execution_id == event.execution_id]
+    # An execution id may be there twice after a rename: the one told with this name of the order is meant.
+    called.sort(key=lambda one: one.exchange_order_id != event.exchange_order_id)
     # The venue may have renamed the order since: a fill was told with the order's name of then.
     named = [
         event,
@@ -100,9 +102,8 @@ def _revised(trade: TradeRow, event: TradeBusted | TradeCorrected, position: int
 
 
 def _of_order(row: OrderRow, before: Sequence[TradeRow], after: Sequence[TradeRow], recorded: Recorded) -> Part:
-    changed = replace(
-        with_trades(row, before, after), updated_at=recorded.effective_at, last_position=recorded.position
-    )
+    at = recorded.effective_at
+    changed = replace(with_trades(row, after, at), updated_at=at, last_position=recorded.position)
     rows: list[Row] = [changed]
     if changed.quantity is not None and row.filled_quantity <= changed.quantity < changed.filled_quantity:
         message = f"{changed.filled_quantity} filled of an order for {changed.quantity}"

@@ -312,3 +312,28 @@ def test_the_pair_of_a_fill_may_differ_from_its_order_s() -> None:
 def test_the_index_of_open_orders_leaves_out_exactly_the_closed_ones() -> None:
     """A status of the one and not of the other would hide orders from the engine after a crash."""
     assert set(re.findall(r"'(\w+)'", OPEN)) == {status.value for status in CLOSED}
+
+
+SNAPSHOT_AT = 50
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ([(40, "4", "100")], (4, 100, 4)),
+        ([(40, "3", "100")], (4, None, 3)),
+        ([(40, "3", "100"), (50, "1", "104")], (4, 101, 4)),
+        ([(60, "3", "100")], (7, None, 3)),
+        ([(40, "5", "100")], (5, 100, 5)),
+        ([(60, "1", "90"), (40, "4", "100")], (5, 98, 5)),
+    ],
+)
+def test_a_fill_from_before_a_snapshot_was_in_it(told: list[tuple[int, str, str]], expected: tuple[Any, ...]) -> None:
+    """After a crash the venue says that 4 are filled; the fills are told later, from before that or from after it."""
+    four = {"status": OrderStatus.PARTIALLY_FILLED, "filled_quantity": Decimal(4)}
+    snapshot = ORDER.fact(events.OrderRestated, update_id="s", **four)
+    rows = folded(placed())
+    rows.fold(recorded(snapshot, 10, ORDER.stream, at=SNAPSHOT_AT))
+    for position, (at, quantity, price) in enumerate(told, 11):
+        rows.fold(recorded(fill(str(position), quantity, price), position, ORDER.stream, at=at))
+    assert columns(rows.one(OrderRow), "filled_quantity avg_price traded_quantity") == expected

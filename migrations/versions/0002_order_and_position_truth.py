@@ -134,7 +134,8 @@ def orders(new: bool) -> list[Any]:
         ),
         one_of("orders", "time_in_force", "GTC", "IOC", "FOK"),
         money_is_plain(
-            "orders", "quantity", "price", "stop_price", "filled_quantity", "filled_notional", "avg_price", "commission"
+            "orders", "quantity", "price", "stop_price", "filled_quantity", "filled_notional", "avg_price",
+            "commission", *(("traded_quantity", "traded_notional") if new else ()),
         ),
         flags_are_bits("orders", "is_test", "external", "pending_cancel", "pending_replace", "done_for_day"),
     ]  # fmt: skip
@@ -142,7 +143,14 @@ def orders(new: bool) -> list[Any]:
 
 
 def order_columns() -> list[sa.Column[Any]]:
-    return [number("cancels_unanswered"), number("amends_unanswered"), sa.Column("pending_amends", sa.Text)]
+    return [
+        number("cancels_unanswered"),
+        number("amends_unanswered"),
+        sa.Column("pending_amends", sa.Text),
+        amount("traded_quantity"),
+        amount("traded_notional", nullable=True),
+        sa.Column("restated_at", Nanoseconds),
+    ]
 
 
 def order_indexes(new: bool) -> list[tuple[str, list[str], str | None]]:
