@@ -4,7 +4,7 @@ The grid counts from zero, whatever the smallest quantity or price is: a quantit
 a price of ``tick_size``. So says Binance's spot API of its filters ``LOT_SIZE`` and ``PRICE_FILTER``. Its futures API,
 and older versions of that page, count from the minimum; where that lies on the grid, as it does in practice, both say
 the same. Stop prices obey the filters of prices, as they do there.
-A filter that is zero or None is no filter.
+A filter that is None, or not more than zero, is no filter.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _violations(pair: TradingPairRow, field: str, filtered: str, value: Decimal)
     for name, off_by in ((least, _below), (most, _above), (grid, _off_grid)):
         limit: Decimal | None = getattr(pair, name)
         # The default context keeps 28 digits; a quantity may have 38.
-        if limit and (missed := off_by(value, limit)) > 0:
+        if limit is not None and limit > 0 and (missed := off_by(value, limit)) > 0:
             yield Violation(field, name, limit, value, missed)
 
 

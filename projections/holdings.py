@@ -12,20 +12,20 @@ from byjy_events.vocabulary.pairs import Pair
 from projections.amounts import settled, total
 from projections.netting import Netted, netted
 from projections.rows import PositionCycleRow, PositionRow, TradeRow
-from projections.tables import PositionSide
+from projections.tables import FeeIn, PositionSide
 
 Fill = OrderFilled | TradeRow
 """A fill as it comes, or as it stands in ``trades`` after the venue corrected it."""
 
 
 def after_fill(
-    row: PositionRow, fill: Fill, pair: Pair, at: int, position: int
+    row: PositionRow, fill: Fill, fee_in: FeeIn | None, at: int, position: int
 ) -> tuple[PositionRow, PositionCycleRow | None]:
     """A position after a fill at an instant and a place in the log, and the holding that was closed by it.
 
     A fill that would take the held quantity out of range changes nothing of it.
     """
-    traded, cost = _traded_and_cost(fill, pair)
+    traded, cost = _traded_and_cost(fill, fee_in)
     after = netted(row.quantity, row.avg_price, traded, fill.price)
     if after is None:
         return replace(row, updated_at=at, last_position=position), None
@@ -103,16 +103,23 @@ def _cycle(
     )
 
 
-def _traded_and_cost(fill: Fill, pair: Pair) -> tuple[Decimal, Decimal]:
+def fee_in(fee: Decimal, asset: str | None, pair: Pair) -> FeeIn | None:
+    """Which asset of a pair a fee is paid in; None: in none of them, or nothing is paid."""
+    if not fee:
+        return None
+    if asset == pair.quote_asset:
+        return FeeIn.QUOTE
+    return FeeIn.BASE if asset == pair.base_asset else None
+
+
+def _traded_and_cost(fill: Fill, fee_in: FeeIn | None) -> tuple[Decimal, Decimal]:
     """By how much the held quantity changes, and what the fee costs in the quote asset."""
     delta = fill.quantity if fill.side is Side.BUY else fill.quantity.copy_negate()
-    if not fill.fee:
+    if fee_in is None:
         return delta, ZERO
-    if fill.fee_asset == pair.quote_asset:
+    if fee_in is FeeIn.QUOTE:
         return delta, fill.fee
-    if fill.fee_asset == pair.base_asset:
-        return CONTEXT.subtract(delta, fill.fee), CONTEXT.multiply(fill.fee, fill.price)
-    return delta, ZERO
+    return CONTEXT.subtract(delta, fill.fee), CONTEXT.multiply(fill.fee, fill.price)
 
 
 def _profit(gained: Decimal, cost: Decimal) -> Decimal | None:

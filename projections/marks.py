@@ -58,7 +58,12 @@ class MarkedPosition(Struct, frozen=True, kw_only=True):
 
 
 def marked(row: PositionRow, mark: Decimal | None) -> MarkedPosition:
-    """A position at a price, which may be zero or negative as prices may; None: there is none."""
+    """A position at a price, which may be zero or negative as prices may; None: there is none.
+
+    Raises:
+        InvalidMark: the mark is no price.
+    """
+    mark = None if mark is None else _checked(row.trading_pair_id, mark)
     unrealized = unrealized_pnl(row, mark)
     return MarkedPosition(
         row=row,

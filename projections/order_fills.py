@@ -18,17 +18,21 @@ Changes = dict[str, Any]
 """Columns of a row and their new values."""
 
 
-def after_fill(row: OrderRow, event: OrderFilled | TradeRow, at: int) -> Changes:
+def after_fill(row: OrderRow, event: OrderFilled | TradeRow, at: int, told_at: int | None = None) -> Changes:
     """What a fill changes, as it comes or as it stands in ``trades``.
 
     A sum that leaves the range of money stays as it was, or becomes None where it may.
+
+    Args:
+        told_at: by the venue's clock; None: it told none.
     """
     worth = notional(event.quantity, event.price)
     traded, traded_for = total(row.traded_quantity, event.quantity), _grown(row.traded_notional, worth)
     if traded is None:
         traded = row.traded_quantity
-    # Nearly always there was no snapshot, and what is filled is what was traded.
-    filled, spent = (traded, traded_for) if row.restated_at is None else _beside_snapshot(row, event, worth, at)
+    filled, spent = traded, traded_for
+    if row.filled_quantity != row.traded_quantity:  # a snapshot told more, or less
+        filled, spent = _beside_snapshot(row, event, worth, told_at)
     changes: Changes = {
         "filled_quantity": filled,
         "filled_notional": spent,
@@ -64,15 +68,16 @@ def oddities_of_fill(
 
 
 def _beside_snapshot(
-    row: OrderRow, event: OrderFilled | TradeRow, worth: Decimal | None, at: int
+    row: OrderRow, event: OrderFilled | TradeRow, worth: Decimal | None, told_at: int | None
 ) -> tuple[Decimal, Decimal | None]:
-    """What is filled, and what it was worth, when the venue told of more or less than the trades by a snapshot.
+    """What is filled, and what it was worth, when a snapshot of the venue told of more or less than the trades.
 
-    A fill from before the snapshot was in it, told or not: it uses up what the snapshot told beyond the trades.
+    A fill from before the snapshot, by the venue's clock, was in it, told or not: it uses up what the snapshot told
+    beyond the trades. Where the venue told no clock, a fill counts on top, as in FIX.
     """
     beyond = CONTEXT.subtract(row.filled_quantity, row.traded_quantity)
     used = ZERO
-    if row.restated_at is not None and at <= row.restated_at and beyond > 0 < event.quantity:
+    if beyond > 0 < event.quantity and is_in_snapshot(told_at, row.restated_at):
         used = min(beyond, event.quantity)
     filled = total(row.filled_quantity, CONTEXT.subtract(event.quantity, used))
     if filled is None:
@@ -84,6 +89,11 @@ def _beside_snapshot(
     known = CONTEXT.subtract(row.filled_notional, row.traded_notional)
     share = CONTEXT.divide(CONTEXT.multiply(known, used), beyond)
     return filled, settled(CONTEXT.subtract(CONTEXT.add(row.filled_notional, worth), share))
+
+
+def is_in_snapshot(told_at: int | None, restated_at: int | None) -> bool:
+    """Whether something happened before a snapshot was taken, because the venue's own clock says so."""
+    return told_at is not None and restated_at is not None and told_at <= restated_at
 
 
 def _grown(sum_so_far: Decimal | None, amount: Decimal | None) -> Decimal | None:

@@ -15,6 +15,7 @@ from byjy_events.vocabulary.orders import OrderLinked, OrderStatus
 from projections.anomalies import anomaly
 from projections.order_status import ENDED, status_of
 from projections.order_trades import fees_by_asset, with_trades
+from projections.pending import pending, with_pending
 from projections.revision import Ask, Revised, Revising
 from projections.rows import OrderAliasRow, OrderFeeRow, OrderRow, Row, TradeRow
 from projections.tables import AnomalyKind
@@ -70,34 +71,43 @@ def _conflict(own: Sequence[OrderRow], other: Sequence[OrderRow], event: OrderLi
 
 
 def _merged(own: OrderRow, other: OrderRow, recorded: Recorded) -> OrderRow:
-    """The engine's terms, where the venue told no others, and what it told of either."""
+    """What the venue told of either; of what it told of both, the later. The engine's terms where it told no others."""
+    latest = own if own.accepted_at is not None and own.last_position > other.last_position else other
+    first, second = (latest, other if latest is own else own)
     ended = own if own.status in ENDED else other
+    cancels, amends = (
+        max(getattr(own, name) + getattr(other, name), 0) for name in ("cancels_unanswered", "amends_unanswered")
+    )
     merged = replace(
         own,
         status=ended.status if ended.status in ENDED else own.status,
-        quantity=own.quantity if other.quantity is None else other.quantity,
-        price=own.price if other.price is None else other.price,
-        stop_price=own.stop_price if other.stop_price is None else other.stop_price,
+        quantity=second.quantity if first.quantity is None else first.quantity,
+        price=second.price if first.price is None else first.price,
+        stop_price=second.stop_price if first.stop_price is None else first.stop_price,
         exchange_order_id=own.exchange_order_id or other.exchange_order_id,
         client_order_id=own.client_order_id or other.client_order_id,
         accepted_at=_earlier(own.accepted_at, other.accepted_at),
         pending_cancel=own.pending_cancel or other.pending_cancel,
         pending_replace=own.pending_replace or other.pending_replace,
-        pending_amends=own.pending_amends or other.pending_amends,
-        done_for_day=own.done_for_day or other.done_for_day,
+        pending_amends=with_pending(pending(own) + [one for one in pending(other) if one not in pending(own)]),
+        done_for_day=latest.done_for_day,
+        cancels_unanswered=cancels,
+        cancel_requested_at=own.cancel_requested_at if cancels or ended.status in ENDED else None,
+        amends_unanswered=amends,
+        amend_requested_at=own.amend_requested_at if amends or ended.status in ENDED else None,
         canceled_at=_earlier(own.canceled_at, other.canceled_at),
         reject_reason=own.reject_reason or other.reject_reason,
         updated_at=recorded.effective_at,
         last_position=recorded.position,
     )
-    return replace(merged, pending_cancel=False, pending_replace=False) if ended.status in ENDED else merged
+    none_pending = {"pending_cancel": False, "pending_replace": False, "pending_amends": None}
+    return replace(merged, **none_pending) if ended.status in ENDED else merged
 
 
 def _with_all_trades(merged: OrderRow, own: OrderRow, other: OrderRow, trades: Sequence[TradeRow]) -> OrderRow:
     """A snapshot may tell more than the trades do; whichever order it was told of, it is about the one they are."""
-    at = merged.updated_at
     alone = replace(merged, filled_quantity=ZERO, traded_quantity=ZERO, restated_at=None)
-    counting = replace(with_trades(alone, trades, at), restated_at=_later(own.restated_at, other.restated_at))
+    counting = replace(with_trades(alone, trades, None), restated_at=_later(own.restated_at, other.restated_at))
     most = max(own, other, key=attrgetter("filled_quantity"))
     if most.filled_quantity <= counting.filled_quantity:
         return counting

@@ -13,7 +13,7 @@ from projections.rows import OrderRow
 _NOT_ACCEPTED = frozenset({OrderStatus.PENDING_NEW, OrderStatus.REJECTED})
 
 
-def after_restatement(row: OrderRow, event: OrderRestated, at: int) -> Changes:
+def after_restatement(row: OrderRow, event: OrderRestated, at: int, told_at: int | None) -> Changes:
     """What a snapshot changes; what it does not tell stays, but for sums that no longer fit together."""
     changes: Changes = {
         "pending_cancel": event.status is OrderStatus.PENDING_CANCEL,
@@ -21,7 +21,7 @@ def after_restatement(row: OrderRow, event: OrderRestated, at: int) -> Changes:
         "pending_amends": row.pending_amends if event.status is OrderStatus.PENDING_REPLACE else None,
         "done_for_day": event.status is OrderStatus.DONE_FOR_DAY,
         "canceled_at": _canceled_at(row, event, at),
-        "restated_at": at,
+        "restated_at": told_at,
         **_answered(event),
         **_sums(row, event),
     }

@@ -9,25 +9,24 @@ from msgspec.structs import replace
 
 from byjy_events.numbers import CONTEXT, ZERO
 from projections.amounts import ratio, settled, total
-from projections.order_fills import after_fill
+from projections.order_fills import after_fill, is_in_snapshot
 from projections.order_status import status_of
 from projections.rows import OrderRow, TradeRow
 from projections.tables import TradeStatus
 
 
-def with_trades(row: OrderRow, trades: Iterable[TradeRow], at: int) -> OrderRow:
+def with_trades(row: OrderRow, trades: Iterable[TradeRow], told_at: int | None) -> OrderRow:
     """An order as if these had been its trades, in the order of the log, from the start.
 
-    Where a snapshot of the venue told of more or less than the trades, the difference is kept; unless what changes
-    happened before the snapshot, which then told of it already.
+    Where a snapshot of the venue told of more or less than the trades, see :func:`_beside_snapshot`.
 
     Args:
-        at: when the trades turned out to be other ones.
+        told_at: when the trades turned out to be other ones, by the venue's clock; None: it told none.
     """
     traded = _traded(row, trades)
     filled, spent = traded.filled_quantity, traded.filled_notional
     if row.filled_quantity != row.traded_quantity:
-        filled, spent = _beside_snapshot(row, traded, at)
+        filled, spent = _beside_snapshot(row, traded, told_at)
     changed = replace(
         traded,
         filled_quantity=filled,
@@ -74,10 +73,18 @@ def _traded(row: OrderRow, trades: Iterable[TradeRow]) -> OrderRow:
     return changed
 
 
-def _beside_snapshot(row: OrderRow, traded: OrderRow, at: int) -> tuple[Decimal, Decimal | None]:
-    if row.restated_at is not None and at <= row.restated_at:
-        return row.filled_quantity, row.filled_notional
+def _beside_snapshot(row: OrderRow, traded: OrderRow, told_at: int | None) -> tuple[Decimal, Decimal | None]:
+    """What is filled when the trades change and a snapshot told of more or less than they did.
+
+    The snapshot stands, and what changed later changes it. What the snapshot told less than the trades, e.g. because it
+    knew of a bust already, is made up by busts, unless the venue's clock says that they came later.
+    """
     more = CONTEXT.subtract(traded.traded_quantity, row.traded_quantity)
+    beyond = CONTEXT.subtract(row.filled_quantity, row.traded_quantity)
+    if is_in_snapshot(told_at, row.restated_at):
+        return row.filled_quantity, row.filled_notional
+    if beyond < 0 > more and None in (told_at, row.restated_at):
+        more = CONTEXT.add(more, min(beyond.copy_negate(), more.copy_negate()))
     filled = settled(CONTEXT.add(row.filled_quantity, more)) or ZERO
     if filled <= 0:
         return ZERO, ZERO

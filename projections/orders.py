@@ -12,7 +12,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from msgspec.structs import replace
 
 from byjy_events.event import Event
@@ -27,6 +26,7 @@ from projections.order_fills import Changes, after_fill, oddities_of_fill
 from projections.order_restatement import after_restatement
 from projections.order_status import ENDED, status_of
 from projections.pairs import trading_pair_id
+from projections.pending import pending, with_pending
 from projections.projection import Evolved, Key, Projection, on
 from projections.rows import AnomalyRow, OrderRow
 from projections.tables import AnomalyKind, orders
@@ -64,7 +64,7 @@ class Orders(Projection[OrderRow]):
     def filled(self, row: OrderRow | None, event: events.OrderFilled, recorded: Recorded, key: UUID) -> OrderAnswer:
         known = row if row is not None else _external(event, recorded, key, event.side)
         at = recorded.effective_at
-        changes = after_fill(known, event, at)
+        changes = after_fill(known, event, at, recorded.occurred_at)
         if known.side is None:
             changes["side"] = event.side
         changed = _told(known, event, recorded.position, at, changes)
@@ -109,7 +109,7 @@ class Orders(Projection[OrderRow]):
     def restated(self, row: OrderRow | None, event: events.OrderRestated, recorded: Recorded, key: UUID) -> OrderAnswer:
         known = row if row is not None else _external(event, recorded, key, event.side)
         at = recorded.effective_at
-        changes = after_restatement(known, event, at)
+        changes = after_restatement(known, event, at, recorded.occurred_at)
         # The venue's own word for the status stands, even where the quantities told would give another.
         changed = replace(_told(known, event, recorded.position, at, changes), status=event.status)
         return Evolved(changed, (_unknown(recorded, known.trading_pair_id),)) if known.external else changed
@@ -185,6 +185,8 @@ def _adopted(row: OrderRow, event: events.OrderPlaced, recorded: Recorded) -> Or
         time_in_force=own.time_in_force,
         is_test=own.is_test,
         external=False,
+        cancels_unanswered=max(row.cancels_unanswered, 0),
+        amends_unanswered=max(row.amends_unanswered, 0),
         strategy_id=own.strategy_id,
         strategy_execution_id=own.strategy_execution_id,
         updated_at=own.updated_at,
@@ -248,7 +250,8 @@ def _ended(row: OrderRow, status: OrderStatus, **changes: Any) -> Changes:
 
 def _amended(row: OrderRow, event: events.OrderAmended, at: int) -> Changes:
     changes = _accepted(row, event, at)
-    changes.update(_without_pending(row, event), **_amend_answered(row))
+    if not _unsolicited(row, event):
+        changes.update(_without_pending(row, event), **_amend_answered(row))
     if event.quantity is not None:
         changes["quantity"] = event.quantity
     elif event.reduced_by is not None and row.quantity is not None:
@@ -268,9 +271,18 @@ def _amended(row: OrderRow, event: events.OrderAmended, at: int) -> Changes:
 def _amend_pending(row: OrderRow, event: events.OrderAmendPending, at: int) -> Changes:
     if row.status in ENDED:
         return {}
-    pending = _pending(row)
+    names = pending(row)
     name = event.client_order_id or ""
-    return _with_pending(pending if name in pending else [*pending, name])
+    return _with_pending(names if name in names else [*names, name])
+
+
+def _unsolicited(row: OrderRow, event: events.OrderAmended) -> bool:
+    """The venue makes an order smaller by itself, e.g. to prevent a trade with oneself: no request of ours is answered.
+
+    Who asked gets new terms; who did not is told by how much they changed.
+    """
+    asked = event.quantity is not None or event.new_client_order_id is not None
+    return event.reduced_by is not None and not asked and (event.client_order_id or "") not in pending(row)
 
 
 def _without_pending(row: OrderRow, event: events.OrderFact) -> Changes:
@@ -278,32 +290,32 @@ def _without_pending(row: OrderRow, event: events.OrderFact) -> Changes:
 
     A rejection that names a request which is not pending was of that one: those that are pending stay so.
     """
-    pending = _pending(row)
+    names = pending(row)
     name = event.client_order_id or ""
-    if name in pending:
-        pending.remove(name)
+    if name in names:
+        names.remove(name)
     elif isinstance(event, events.OrderAmended) or name in ("", row.client_order_id):
-        del pending[:1]
-    return _with_pending(pending)
-
-
-def _pending(row: OrderRow) -> list[str]:
-    return [] if row.pending_amends is None else msgspec.json.decode(row.pending_amends, type=list[str])
+        del names[:1]
+    return _with_pending(names)
 
 
 def _with_pending(names: list[str]) -> Changes:
-    listed = msgspec.json.encode(names).decode() if names else None
-    return {"pending_replace": bool(names), "pending_amends": listed}
+    return {"pending_replace": bool(names), "pending_amends": with_pending(names)}
 
 
 def _cancel_answered(row: OrderRow) -> Changes:
-    left = max(row.cancels_unanswered - 1, 0)
-    return {"cancels_unanswered": left, "cancel_requested_at": row.cancel_requested_at if left else None}
+    left = _left(row, row.cancels_unanswered)
+    return {"cancels_unanswered": left, "cancel_requested_at": row.cancel_requested_at if left > 0 else None}
 
 
 def _amend_answered(row: OrderRow) -> Changes:
-    left = max(row.amends_unanswered - 1, 0)
-    return {"amends_unanswered": left, "amend_requested_at": row.amend_requested_at if left else None}
+    left = _left(row, row.amends_unanswered)
+    return {"amends_unanswered": left, "amend_requested_at": row.amend_requested_at if left > 0 else None}
+
+
+def _left(row: OrderRow, unanswered: int) -> int:
+    """Below zero: answers to requests that a link to one of our orders may bring."""
+    return unanswered - 1 if row.external else max(unanswered - 1, 0)
 
 
 _INTENTS: dict[type[Event], Callable[..., Changes]] = {

@@ -19,7 +19,7 @@ from uuid import UUID
 from byjy_events.recorded import Recorded
 from byjy_events.vocabulary.orders import OrderFilled
 from projections.anomalies import anomaly
-from projections.holdings import after_fill
+from projections.holdings import after_fill, fee_in
 from projections.pairs import trading_pair_id
 from projections.projection import Evolved, Key, Projection, on
 from projections.rows import AnomalyRow, PositionCycleRow, PositionRow
@@ -44,7 +44,8 @@ class Positions(Projection[PositionRow]):
     ) -> PositionRow | Evolved[PositionRow]:
         at, position = recorded.effective_at, recorded.position
         before = row if row is not None else flat(key, at)
-        changed, closed = after_fill(before, event, event.pair, at, position)
+        paid_in = fee_in(event.fee, event.fee_asset, event.pair)
+        changed, closed = after_fill(before, event, paid_in, at, position)
         odd = _oddities(before, changed, event, recorded)
         if closed is not None:
             return Evolved(changed, (*odd, closed))

@@ -97,6 +97,9 @@ def _refuse_unknown_columns(projection: Projection[Any], ask: Ask) -> None:
     for name in (*ask.equal, *ask.by):
         if name not in projection.table.columns:
             raise LookupError(f"{projection.name} has no column {name}")
+    for name, value in ask.equal.items():
+        if value is None:
+            raise ValueError(f"{projection.name}.{name} is asked for None, which nothing equals")
 
 
 def _changes(group: Group, answer: Revised) -> Iterator[Changes]:

@@ -78,6 +78,13 @@ class TradeStatus(StrEnum):
     BUSTED = "BUSTED"
 
 
+class FeeIn(StrEnum):
+    """Which asset of the pair a fee was paid in, by the pair as the fill told it; a third asset is neither."""
+
+    BASE = "BASE"
+    QUOTE = "QUOTE"
+
+
 class PositionSide(StrEnum):
     """FIX 704 and 705: whether more was bought or sold."""
 
@@ -328,9 +335,11 @@ trades = sa.Table(
     sa.Column("position", BigInt, nullable=False),
     sa.Column("status", Choice(TradeStatus), nullable=False, server_default="EXECUTED"),
     sa.Column("revised_position", BigInt),
+    sa.Column("fee_in", Choice(FeeIn)),
     one_of("side", Side),
     one_of("liquidity", Liquidity),
     one_of("status", TradeStatus),
+    one_of("fee_in", FeeIn),
     _money_is_plain("quantity", "price", "fee"),
     _flags_are_bits("is_test"),
     sa.Index("ix_trades_order_id", "order_id", "position"),

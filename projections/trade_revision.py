@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
+from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -20,7 +21,7 @@ from byjy_events.recorded import Recorded
 from byjy_events.vocabulary.orders import OrderFilled, TradeBusted, TradeCorrected
 from projections.amounts import settled
 from projections.anomalies import anomaly
-from projections.holdings import after_fill
+from projections.holdings import after_fill, fee_in
 from projections.order_trades import fees_by_asset, with_trades
 from projections.positions import flat
 from projections.revision import Ask, Revised, Revising
@@ -36,8 +37,8 @@ from projections.rows import (
 )
 from projections.tables import AnomalyKind, TradeStatus
 
-PAGE_ROWS = 5_000
-"""Trades of a position that are in memory at once."""
+PAGE_ROWS = 1_000
+"""Trades of a position that are read and folded at once; for so long other tasks of the process have to wait."""
 
 Gone = tuple[type[Row], Any]
 Part = tuple[list[Row], list[Gone]]
@@ -70,22 +71,28 @@ class TradeRevisions:
 
 def _meant(trades: Sequence[TradeRow], event: TradeBusted | TradeCorrected) -> TradeRow | None:
     """The trade that goes by this execution id now, or was first told with it."""
-    called = [one for one in trades if one.execution_id == event.execution_id]
-    # An execution id may be there twice after a rename: the one told with this name of the order is meant.
-    called.sort(key=lambda one: one.exchange_order_id != event.exchange_order_id)
     # The venue may have renamed the order since: a fill was told with the order's name of then.
-    named = [
-        event,
-        *(replace(event, exchange_order_id=one.exchange_order_id) for one in trades if one.exchange_order_id),
-    ]
+    names = [one.exchange_order_id for one in trades if one.exchange_order_id is not None]
+    named = [event, *(replace(event, exchange_order_id=name) for name in names)]
     first_told = {derived_id(OrderFilled.__name__, *each.identity_with(event.execution_id)) for each in named}
-    called += [one for one in trades if one.id in first_told]
+    called = [one for one in trades if one.execution_id == event.execution_id or one.id in first_told]
+    # Of several the one that was told under this name of the order, that stands, that goes by this id still or always.
+    called.sort(
+        key=lambda one: (
+            one.exchange_order_id != event.exchange_order_id,
+            one.status is TradeStatus.BUSTED,
+            one.execution_id != event.execution_id,
+            one.id not in first_told,
+        )
+    )
     return called[0] if called else None
 
 
 def _revised(trade: TradeRow, event: TradeBusted | TradeCorrected, position: int) -> TradeRow:
     if isinstance(event, TradeBusted):
         return replace(trade, status=TradeStatus.BUSTED, revised_position=position)
+    fee = trade.fee if event.fee is None else event.fee
+    asset = event.fee_asset or trade.fee_asset
     return replace(
         trade,
         status=TradeStatus.CORRECTED,
@@ -93,8 +100,9 @@ def _revised(trade: TradeRow, event: TradeBusted | TradeCorrected, position: int
         execution_id=event.corrected_execution_id or trade.execution_id,
         quantity=event.quantity,
         price=event.price,
-        fee=trade.fee if event.fee is None else event.fee,
-        fee_asset=event.fee_asset or trade.fee_asset,
+        fee=fee,
+        fee_asset=asset,
+        fee_in=trade.fee_in if fee and trade.fee and asset == trade.fee_asset else fee_in(fee, asset, event.pair),
     )
 
 
@@ -102,9 +110,11 @@ def _revised(trade: TradeRow, event: TradeBusted | TradeCorrected, position: int
 
 
 def _of_order(row: OrderRow, before: Sequence[TradeRow], after: Sequence[TradeRow], recorded: Recorded) -> Part:
-    at = recorded.effective_at
-    changed = replace(with_trades(row, after, at), updated_at=at, last_position=recorded.position)
+    changed = with_trades(row, after, recorded.occurred_at)
+    changed = replace(changed, updated_at=recorded.effective_at, last_position=recorded.position)
     rows: list[Row] = [changed]
+    if changed.filled_notional is None and row.filled_notional is not None:
+        rows.append(_out_of_range(recorded, "order", row.trading_pair_id))
     if changed.quantity is not None and row.filled_quantity <= changed.quantity < changed.filled_quantity:
         message = f"{changed.filled_quantity} filled of an order for {changed.quantity}"
         rows.append(anomaly(AnomalyKind.OVERFILL, recorded, message, row.trading_pair_id))
@@ -137,12 +147,14 @@ def _of_position(trade: TradeRow, revised: TradeRow, event: Any, recorded: Recor
             fill = revised if one.id == revised.id else one
             if fill.status is not TradeStatus.BUSTED:
                 before = row or flat(tuple(key.values()), fill.executed_at)
-                row, cycle = after_fill(before, fill, event.pair, fill.executed_at, fill.position)
+                row, cycle = after_fill(before, fill, fill.fee_in, fill.executed_at, fill.position)
                 cycles += [] if cycle is None else [cycle]
         since = trades[-1].position
     gone: list[Gone] = [(PositionCycleRow, (*key.values(), one.closed_position)) for one in stale]
     if row is None:
         return [], [*gone, (PositionRow, tuple(key.values()))]
+    if positions and row.realized_pnl is None and positions[0].realized_pnl is not None:
+        cycles.append(_out_of_range(recorded, "position", trade.trading_pair_id))
     return [replace(row, updated_at=recorded.effective_at, last_position=recorded.position), *cycles], gone
 
 
@@ -189,6 +201,11 @@ def _add(sums: dict[str, Decimal], trades: Iterable[TradeRow], add: Any) -> None
 def _unknown_order(recorded: Recorded, event: Any) -> AnomalyRow:
     message = f"{recorded.type} for an order that was never placed"
     return anomaly(AnomalyKind.UNKNOWN_ORDER, recorded, message, event.pair.id)
+
+
+def _out_of_range(recorded: Recorded, what: str, pair: UUID) -> AnomalyRow:
+    message = f"{recorded.type} takes the {what} out of range"
+    return anomaly(AnomalyKind.NUMBER_OUT_OF_RANGE, recorded, message, pair)
 
 
 def _not_revised(recorded: Recorded, event: Any, trade: TradeRow | None) -> AnomalyRow:

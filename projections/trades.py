@@ -7,6 +7,7 @@ from uuid import UUID
 
 from byjy_events.recorded import Recorded
 from byjy_events.vocabulary.orders import OrderFilled
+from projections.holdings import fee_in
 from projections.pairs import trading_pair_id
 from projections.projection import Key, Projection, on
 from projections.rows import TradeRow
@@ -17,7 +18,7 @@ class Trades(Projection[TradeRow]):
     """``trades``: the key is the event id of the fill, which the log holds once."""
 
     name = "trades"
-    version = 1
+    version = 2
     table = trades
     row_type = TradeRow
     append_only = True
@@ -43,4 +44,5 @@ class Trades(Projection[TradeRow]):
             liquidity=event.liquidity,
             executed_at=recorded.effective_at,
             position=recorded.position,
+            fee_in=fee_in(event.fee, event.fee_asset, event.pair),
         )

@@ -337,3 +337,13 @@ def test_a_fill_from_before_a_snapshot_was_in_it(told: list[tuple[int, str, str]
     for position, (at, quantity, price) in enumerate(told, 11):
         rows.fold(recorded(fill(str(position), quantity, price), position, ORDER.stream, at=at))
     assert columns(rows.one(OrderRow), "filled_quantity avg_price traded_quantity") == expected
+
+
+def test_a_venue_that_makes_an_order_smaller_by_itself_answers_no_request() -> None:
+    """Told by how much alone, and naming no request that is pending."""
+    asked = (placed(), events.OrderAmendRequested(quantity=Decimal(8)))
+    smaller = ORDER.fact(events.OrderAmended, update_id="s", reduced_by=Decimal(1), client_order_id=None)
+    row = folded(*asked, smaller).one(OrderRow)
+    assert columns(row, "quantity amends_unanswered") == (9, 1)
+    answered = ORDER.fact(events.OrderAmended, update_id="a", quantity=Decimal(8))
+    assert columns(folded(*asked, smaller, answered).one(OrderRow), "quantity amends_unanswered") == (8, 0)

@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 from byjy_events.event import Event
 from byjy_events.vocabulary import orders as events
 from byjy_events.vocabulary.orders import OrderStatus, Side
+from byjy_events.vocabulary.pairs import Pair
 from projections import trade_revision
 from projections.rows import (
     AnomalyRow,
@@ -323,3 +324,35 @@ def alike(rows: Folded) -> dict[str, Any]:
             for row_type in (PositionRow, PositionCycleRow, PositionFeeRow, OrderFeeRow)
         },
     }
+
+
+def test_a_bust_that_spells_the_pair_otherwise_refolds_fees_as_they_were() -> None:
+    """What a fee was paid in is known from its own fill."""
+    told = (
+        fill("1", "5", fee=Decimal("0.01"), fee_asset="BTC"),
+        fill("2", "1", fee=Decimal(2), fee_asset="USDT"),
+        fill("3", "1"),
+    )
+    odd = Pair(exchange="binance", symbol="BTCUSDT", base_asset="XBT", quote_asset="ZUSD")
+    busted = events.TradeBusted(pair=odd, account="main", exchange_order_id="v1", update_id="b", execution_id="3")
+    rows, never = placed(*told, busted), placed(*told[:-1])
+    assert alike(rows) == alike(never)
+
+
+def test_an_execution_id_that_is_there_twice_means_the_one_that_stands() -> None:
+    """And of those that stand the one that was told so first."""
+    renamed = correct(BUYER, "1", "1", "99", "k1", corrected_execution_id="b")
+    again = placed(fill("1", "1"), renamed, bust(BUYER, "b", "x"), fill("b", "2"), bust(BUYER, "b", "y"))
+    assert [trade.status for trade in again.of(TradeRow)] == [TradeStatus.BUSTED] * 2
+    renamed = correct(BUYER, "1", "1", "99", "k1", corrected_execution_id="2")
+    taken = placed(fill("1", "1"), fill("2", "2"), renamed, bust(BUYER, "2"))
+    assert [trade.status for trade in taken.of(TradeRow)] == [TradeStatus.CORRECTED, TradeStatus.BUSTED]
+    assert kinds(again) == kinds(taken) == []
+
+
+def test_a_correction_out_of_range_says_so() -> None:
+    """What the order came to is unknown from then on, and there is an anomaly."""
+    most = "99999999999999999999"
+    rows = placed(fill("1", "1"), correct(BUYER, "1", most, most))
+    assert "NUMBER_OUT_OF_RANGE" in kinds(rows)
+    assert rows.one(OrderRow).filled_notional is None

@@ -191,18 +191,22 @@ def trades(new: bool) -> list[Any]:
         money_is_plain("trades", "quantity", "price", "fee"),
         flags_are_bits("trades", "is_test"),
     ]
-    return parts + ([*trade_columns(), trade_status()] if new else [])
+    return parts + ([*trade_columns(), *trade_checks()] if new else [])
 
 
 def trade_columns() -> list[sa.Column[Any]]:
     return [
         sa.Column("status", word(32), nullable=False, server_default="EXECUTED"),
         sa.Column("revised_position", BigInt),
+        sa.Column("fee_in", word(32)),
     ]
 
 
-def trade_status() -> sa.CheckConstraint:
-    return one_of("trades", "status", "EXECUTED", "CORRECTED", "BUSTED")
+def trade_checks() -> list[sa.CheckConstraint]:
+    return [
+        one_of("trades", "status", "EXECUTED", "CORRECTED", "BUSTED"),
+        one_of("trades", "fee_in", "BASE", "QUOTE"),
+    ]
 
 
 def trade_indexes(new: bool) -> list[tuple[str, list[str], str | None]]:
@@ -282,6 +286,7 @@ def change_on_postgresql() -> None:
         for column in columns:
             op.add_column(table, column)
     op.create_check_constraint("ck_trades_status", "trades", "status IN ('EXECUTED', 'CORRECTED', 'BUSTED')")
+    op.create_check_constraint("ck_trades_fee_in", "trades", "fee_in IN ('BASE', 'QUOTE')")
     change_kinds(new=True)
     op.create_index("ix_orders_in_doubt", "orders", ["account", "id"], postgresql_where=sa.text(IN_DOUBT))
     op.create_index("ix_trades_position", "trades", ["trading_pair_id", "account", "is_test", "position"])
@@ -291,6 +296,7 @@ def change_back_on_postgresql() -> None:
     op.drop_index("ix_trades_position", "trades")
     op.drop_index("ix_orders_in_doubt", "orders")
     change_kinds(new=False)
+    op.drop_constraint("ck_trades_fee_in", "trades")
     op.drop_constraint("ck_trades_status", "trades")
     for table, columns in added().items():
         for column in columns:
