@@ -20,6 +20,7 @@ SQLITE_PRAGMAS = (
     "PRAGMA page_size = 8192",  # has effect on a new file only
     "PRAGMA foreign_keys = ON",
     "PRAGMA recursive_triggers = ON",  # else INSERT OR REPLACE would pass the DELETE trigger by
+    "PRAGMA secure_delete = ON",  # what is erased is overwritten, not only forgotten
     "PRAGMA wal_autocheckpoint = 0",  # checkpoints are made under the turnstile only
 )
 """What every connection to SQLite starts with, whoever opens it."""

@@ -51,9 +51,10 @@ class EventLog:
             receipt = await log.append(order_stream(order), [OrderPlaced(...)], expected=NO_STREAM)
     """
 
-    def __init__(self, url: sa.URL, actor: str) -> None:
+    def __init__(self, url: sa.URL, actor: str, *, read_only: bool = False) -> None:
         self._url = url
         self._actor = actor
+        self._read_only = read_only
         self._backend: Backend | None = None
         self._writer: Writer | None = None
         self._tail = Tail()
@@ -63,7 +64,7 @@ class EventLog:
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
-    def open(cls, url: str | sa.URL, *, actor: str = "engine") -> EventLog:
+    def open(cls, url: str | sa.URL, *, actor: str = "engine", read_only: bool = False) -> EventLog:
         """A log to be entered with ``async with``, or with ``await log.start()`` and ``await log.close()``.
 
         A new, empty database gets the newest schema.
@@ -71,13 +72,15 @@ class EventLog:
         Args:
             url: ``sqlite:///file.db`` or ``postgresql://user@host/name``.
             actor: who appends, where an append does not say.
+            read_only: on SQLite nothing is written, neither lock files, and the file need not be writable: an append
+                raises LogUnavailable. On PostgreSQL the rights of the role decide, and this changes nothing.
 
         Raises:
             InvalidDatabaseUrl: at once.
             SchemaMismatch: on entering, when the database is older or newer than this program.
             LogUnavailable: on entering, when the database cannot be reached or is not one.
         """
-        return cls(parse_url(url), actor)
+        return cls(parse_url(url), actor, read_only=read_only)
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -97,7 +100,7 @@ class EventLog:
             raise LogClosed
         if self._backend is not None:
             return self
-        backend = _backend(self._url)
+        backend = _backend(self._url, read_only=self._read_only)
         try:
             await ensure_schema(backend.engine, display_url=self.url)
             await backend.start()
@@ -398,12 +401,12 @@ async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _backend(url: sa.URL) -> Backend:
+def _backend(url: sa.URL, *, read_only: bool) -> Backend:
     if is_sqlite(url):
         from byjy_events.sqlite.backend import SqliteBackend
 
         try:
-            return SqliteBackend(url)
+            return SqliteBackend(url, read_only=read_only)
         except OSError as error:
             raise LogUnavailable(str(error)) from error
     from byjy_events.postgres.backend import PostgresBackend

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, NamedTuple, TypeVar
@@ -71,6 +71,21 @@ def instant(text: str, *, now: int | None = None) -> int:
     examples = "2012-06-21, 2012-06-21T13:30:00Z, 1340285400000000000 or 2h"
     moment, fraction = _iso(text, examples)
     return _stored(_since_epoch(moment if moment.tzinfo else moment.replace(tzinfo=UTC), fraction), text)
+
+
+def span(text: str) -> timedelta:
+    """A span of time such as ``30d``, ``12h`` or ``90s``.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    match = _RELATIVE.fullmatch(text.strip())
+    try:
+        if match:
+            return timedelta(microseconds=_nanoseconds(match[1]) * _UNITS[match[2]] // 1_000)
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} is out of range") from None
+    raise typer.BadParameter(f"{text!r} is no span of time; try 30d, 12h or 90s")
 
 
 def moment(text: str) -> Moment:

@@ -13,7 +13,19 @@ from typing import Annotated
 
 import typer
 
-from byjy_ops.commands import demo, events, importing, migration, projecting, replay, status, tables
+from byjy_ops.commands import (
+    demo,
+    events,
+    grants,
+    importing,
+    logs,
+    migration,
+    projecting,
+    replay,
+    status,
+    tables,
+    trail,
+)
 from byjy_ops.session import BAD, DEFAULT_DATABASE, INTERRUPTED, NO, YES, Session
 
 app = typer.Typer(
@@ -22,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (migration, status, importing, projecting, replay, tables, events, demo):
+for family in (migration, status, importing, projecting, replay, tables, events, trail, grants, logs, demo):
     family.register(app)
 
 # What Typer raises for every wrong option or argument; under this name it does not export it.

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
-from byjy_events.database import display, parse_url
-from byjy_events.schema import events
 from byjy_ops.listing import Cells, Column, age, tell
 from byjy_ops.pairs import known_pairs
-from byjy_ops.reading import Fetch, live_rows
+from byjy_ops.reading import live_rows
 from byjy_ops.session import NO, YES
-from byjy_ops.status import behind, group_report
+from byjy_ops.status import lacking
 from byjy_ops.tables import ORDERS, Filters, Table, filtered, write_rows
 from projections import TRADING, OrderRow, doubts_of
-from projections.checkpoints import projection_checkpoints
 from projections.queries import rows_of
 from projections.tables import IN_DOUBT
 
@@ -54,7 +50,8 @@ async def listed_in_doubt(database: str, account: str | None, limit: int, *, as_
     too early.
     """
     async with live_rows(database) as fetch:
-        unknown = await _unknown(fetch, database)  # before the rows, which then are as far as this says or farther
+        # Before the rows, which then are as far as this says or farther.
+        unknown = await lacking(fetch, database, TRADING)
         pairs = await known_pairs(fetch)
         table = DOUBTS._replace(derived=partial(_cells, time.time_ns()))
         found = filtered(table, Filters(account=account), pairs).where(sa.literal_column(IN_DOUBT, sa.Boolean))
@@ -74,19 +71,3 @@ def _cells(now: int, row: sa.Row[Any]) -> Cells:
         "in_doubt_since": since,
         "age_seconds": max(0, now - since) / 1e9,
     }
-
-
-async def _unknown(fetch: Fetch, database: str) -> str | None:
-    """What the tables do not know of the log; None: they are at its head."""
-    c = events.c
-    [(head,)] = await fetch(sa.select(sa.func.coalesce(sa.func.max(c.position), 0)))
-    rows = await fetch(sa.select(projection_checkpoints).where(projection_checkpoints.c.group_name == TRADING.name))
-    row = rows[0]._mapping if rows else None
-    position = 0 if row is None else row["position"]
-    lacked = await fetch(sa.select(c.recorded_at).where(c.position == position + 1))
-    waiting = lacked[0].recorded_at if lacked else None
-    report = group_report(TRADING.name, row, TRADING, lag_events=max(0, head - position), waiting=waiting)
-    if report.lag_events:
-        project = f"byjy --database {shlex.quote(display(parse_url(database)))} project"
-        return f"the tables are {behind(report)} the log: {report.problem or project}"
-    return None if report.problem is None else f"the tables may be wrong: {report.problem}"

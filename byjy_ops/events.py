@@ -28,7 +28,7 @@ async def list_events(database: str, after: int, types: Sequence[str] | None, li
     listing = Listing(COLUMNS, as_json=as_json)
     held: list[Cells] = []
     shown = 0
-    async with existing_log(database) as log:
+    async with existing_log(database, read_only=True) as log:
         async for recorded in log.read(after=after, types=types or None, limit=limit + 1 if limit else None):
             shown += 1
             if limit and shown > limit:
@@ -48,7 +48,7 @@ async def follow_events(database: str, after: int, types: Sequence[str] | None, 
     """Write the events behind a position, and then every new one, until cancelled."""
     listing = Listing(COLUMNS, as_json=as_json)
     wanted = frozenset(types or ())
-    async with existing_log(database) as log:
+    async with existing_log(database, read_only=True) as log:
         async for chunk in log.follow_chunks(after=after):
             listing.write([cells(recorded) for recorded in chunk if not wanted or recorded.type in wanted])
 

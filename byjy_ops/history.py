@@ -14,7 +14,7 @@ from byjy_ops.session import NO, YES
 
 async def order_history(database: str, order_id: UUID, *, as_json: bool) -> int:
     """Write the events of an order; the answer is no where the log knows none."""
-    async with existing_log(database) as log:
+    async with existing_log(database, read_only=True) as log:
         events = [recorded async for recorded in log.read(stream=order_stream(order_id))]
     if not events:
         tell(f"the log knows no order {order_id}")

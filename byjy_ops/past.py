@@ -67,7 +67,7 @@ async def listed_as_of(
         ReplayFailed, CorruptLog: an event cannot be folded, or is not what was appended.
     """
     scope = await _scope(database, question)
-    async with existing_log(database) as log, AsyncExitStack() as stack:
+    async with existing_log(database, read_only=True) as log, AsyncExitStack() as stack:
         with replay_progress("folding the past") as advance:
             past = await stack.enter_async_context(
                 projections_as_of(log, _point(when), group=question.group, clock=clock, progress=advance)

@@ -67,11 +67,11 @@ async def live_rows(database: str) -> AsyncIterator[Fetch]:
 
 
 @asynccontextmanager
-async def existing_log(database: str, *, actor: str = "byjy") -> AsyncIterator[EventLog]:
+async def existing_log(database: str, *, actor: str = "byjy", read_only: bool = False) -> AsyncIterator[EventLog]:
     """The log of a database that has one. Raises as :func:`existing_tables`."""
     async with existing_tables(database):
         pass
-    async with EventLog.open(database, actor=actor) as log:
+    async with EventLog.open(database, actor=actor, read_only=read_only) as log:
         yield log
 
 

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from msgspec import Struct, to_builtins
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from byjy_events.database import display, is_sqlite
+from byjy_events.database import display, is_sqlite, parse_url
 from byjy_events.schema import SCHEMA_REVISION, events
 from byjy_ops.listing import emit, text, utc, write_json
-from byjy_ops.reading import existing_database, own_revision
+from byjy_ops.reading import Fetch, existing_database, own_revision
 from byjy_ops.session import NO, YES
 from projections import Group
 from projections.checkpoints import GroupState, projection_checkpoints
@@ -151,6 +151,22 @@ def group_report(name: str, row: Any, installed: Group | None, *, lag_events: in
     elif installed is not None and not installed.accepts(report.version):
         report.problem = OUTDATED.format(group=shlex.quote(name))
     return report
+
+
+async def lacking(fetch: Fetch, database: str, group: Group) -> str | None:
+    """What the tables of a group do not know of the log, and what to do about it; None: they are at its head."""
+    c, groups = events.c, projection_checkpoints
+    [(head,)] = await fetch(sa.select(sa.func.coalesce(sa.func.max(c.position), 0)))
+    rows = await fetch(sa.select(groups).where(groups.c.group_name == group.name))
+    row = rows[0]._mapping if rows else None
+    position = 0 if row is None else row["position"]
+    lacked = await fetch(sa.select(c.recorded_at).where(c.position == position + 1))
+    waiting = lacked[0].recorded_at if lacked else None
+    report = group_report(group.name, row, group, lag_events=max(0, head - position), waiting=waiting)
+    if report.lag_events:
+        project = f"byjy --database {shlex.quote(display(parse_url(database)))} project"
+        return f"the tables are {behind(report)} the log: {report.problem or project}"
+    return None if report.problem is None else f"the tables may be wrong: {report.problem}"
 
 
 def behind(group: GroupReport) -> str:

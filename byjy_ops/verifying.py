@@ -31,7 +31,7 @@ async def verify_groups(database: str, *, group: str | None, limit: int, as_json
     """
     groups, trouble = wanted_groups(group)
     summaries: list[dict[str, Any]] = []
-    async with existing_log(database) as log:
+    async with existing_log(database, read_only=True) as log:
         for one in groups:
             try:
                 found = await _verified(log, one, limit or None)

@@ -13,9 +13,12 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context
 
+import byjy_events.log_table
 import byjy_events.schema
+import byjy_events.sealing.key_store
 import projections.checkpoints
 import projections.tables
+import projections.trail
 from byjy_events import migrating
 from byjy_events.database import parse_url
 

@@ -23,7 +23,7 @@ from projections.errors import (
 )
 from projections.marks import InvalidMark, MarkedPosition, marked, unrealized_pnl
 from projections.past import Clock, Instant, InvalidMoment, Past, position_at, projections_as_of
-from projections.projection import Evolved, Group, Key, Projection, on
+from projections.projection import EVERY_EVENT, Evolved, Group, Key, Projection, on
 from projections.projector import Projector
 from projections.queries import Queries
 from projections.rebuilding import Rebuilt, rebuild
@@ -43,10 +43,13 @@ from projections.rows import (
 )
 from projections.tables import AliasKind, AnomalyKind, PositionSide, TradeStatus
 from projections.trading import TRADING
+from projections.trail import TRAIL, Trail, TrailRow
 from projections.verifying import Verification, verify
 
 __all__ = [
+    "EVERY_EVENT",
     "TRADING",
+    "TRAIL",
     "AliasKind",
     "AnomalyKind",
     "AnomalyRow",
@@ -96,6 +99,8 @@ __all__ = [
     "TradeRow",
     "TradeStatus",
     "TradingPairRow",
+    "Trail",
+    "TrailRow",
     "UnknownGroup",
     "Verification",
     "WaitTimeout",

@@ -17,7 +17,7 @@ from byjy_events import collector
 from byjy_events.errors import UpgradeRequired
 from byjy_events.event import EVENT_TYPES, Event, UnknownEvent
 from byjy_events.recorded import Recorded
-from projections.projection import Evolved, Group, Key, Projection
+from projections.projection import EVERY_EVENT, Evolved, Group, Key, Projection
 from projections.seen import Seen
 
 ROWS_KEPT = 80_000
@@ -91,13 +91,15 @@ class Fold:
     """The rows of a group in memory. They are right as long as nobody else writes them; else :meth:`forget`."""
 
     def __init__(self, group: Group) -> None:
-        self._known_versions = {event_type.__name__: event_type.schema_version for event_type in group.handles}
+        handled = group.handles - EVERY_EVENT
+        self._known_versions = {event_type.__name__: event_type.schema_version for event_type in handled}
         self._tables = {one: _Table(one, one.row_type, one.append_only, {}, [], {}) for one in group.projections}
         self._owners = {kind: self._tables[one] for kind, one in group.by_row_type.items() if one.append_only}
         self._concerned: dict[Any, tuple[_Concern, ...]] = {
             event_type: tuple(self._concern(one, event_type) for one in projections)
             for event_type, projections in group.by_event.items()
         }
+        self._concerned_always = self._concerned.get(Event)
         self._seen: Seen | None = None
 
     @property
@@ -138,8 +140,11 @@ class Fold:
             for recorded in events:
                 concerned = self._concerned.get(type(recorded.event))
                 if concerned is None:
-                    passed_over += self._unknown(recorded)
-                    continue
+                    unknown = self._unknown(recorded)
+                    if self._concerned_always is None:
+                        passed_over += unknown
+                        continue
+                    concerned = self._concerned_always
                 for table, cells, keys_of, handler, makes in concerned:
                     try:
                         for key in keys_of(recorded):

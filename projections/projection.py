@@ -48,6 +48,10 @@ GROUP_VERSION_LENGTH = 255
 
 _FOLD = " fold="
 
+EVERY_EVENT: frozenset[type[Event]] = frozenset({Event})
+"""What a projection handles that is about every event, also of types that this program does not know: then
+``recorded.event`` is an :class:`~byjy_events.event.UnknownEvent`. It sets this, and overrides ``evolve``."""
+
 Key = Any
 """The value of a primary key: a tuple in the order of the key's columns when there are several."""
 
@@ -92,7 +96,7 @@ class Projection(Generic[R]):
         row_type: a Struct with one field for each column, named and ordered alike.
         append_only: rows never change, so none need be loaded; a row whose key is there already is dropped.
         handles: the types of event that concern it: those marked with :func:`on`, unless it is set, as a
-            projection does that overrides ``evolve`` itself.
+            projection does that overrides ``evolve`` itself. :data:`EVERY_EVENT`: all of them.
     """
 
     name: ClassVar[str]
@@ -163,7 +167,8 @@ class Group:
         revisions: for each type of event that revises the past how it does.
         declared_version: the names and versions of all of them, e.g. ``orders=1 trades=2``.
         handles: the types of event that concern any of them.
-        by_event: for each of these types the projections concerned, parents first.
+        by_event: for each of these types the projections concerned, parents first; for ``Event`` itself those that
+            every event concerns.
         by_row_type: for each type of row the projection that owns it.
 
     Raises:
@@ -190,7 +195,7 @@ class Group:
                 raise TypeError(f"{name}: a {what} of {len(value)} characters, more than {limit}: {value}")
         self.handles = frozenset(self.revisions).union(*(one.handles for one in self.projections))
         self.by_event: dict[type[Event], tuple[Projection[Any], ...]] = {
-            event_type: tuple(one for one in self.projections if event_type in one.handles)
+            event_type: tuple(one for one in self.projections if not one.handles.isdisjoint((event_type, Event)))
             for event_type in self.handles
         }
         self.by_row_type: dict[type[Struct], Projection[Any]] = {one.row_type: one for one in self.projections}
@@ -259,4 +264,4 @@ def _refuse_incomplete(projection: Projection[Any]) -> None:
         raise TypeError(f"{named}: fields of {projection.row_type.__name__} and columns differ in {odd}")
 
 
-__all__ = ["Evolved", "Group", "Key", "Projection", "Row", "on"]
+__all__ = ["EVERY_EVENT", "Evolved", "Group", "Key", "Projection", "Row", "on"]

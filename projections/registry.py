@@ -22,11 +22,15 @@ from projections.checkpoints import projection_checkpoints
 from projections.errors import BrokenEntryPoint, GroupsCollide, UnknownGroup
 from projections.projection import Group
 from projections.trading import TRADING
+from projections.trail import TRAIL
 
 ENTRY_POINTS = "byjy_events.groups"
 """The group of entry points that packages announce their groups in."""
 
 OWN_PACKAGE = "byjy-events"
+
+OWN_GROUPS = (TRADING, TRAIL)
+"""Whose tables come with the schema."""
 
 MACHINERY = frozenset({events.name, projection_checkpoints.name, "alembic_version"})
 """Tables that no group may own."""
@@ -84,7 +88,7 @@ def group_named(name: str) -> Group:
 
 def found_groups() -> Found:
     """The groups that can be used, and what is wrong with the others. A broken package takes no other with it."""
-    announced = [_Announced(TRADING, OWN_PACKAGE)]
+    announced = [_Announced(group, OWN_PACKAGE) for group in OWN_GROUPS]
     errors: list[ByjyError] = []
     for entry_point in sorted(entry_points(group=ENTRY_POINTS), key=lambda one: (_package(one), one.name)):
         try:
@@ -94,7 +98,7 @@ def found_groups() -> Found:
         else:
             announced += [one for one in new if all(one.group is not known.group for known in announced)]
     collisions = list(_collisions(announced))
-    refused = {id(one.group) for pair, _ in collisions for one in pair if one.group is not TRADING}
+    refused = {id(one.group) for pair, _ in collisions for one in pair if one.package != OWN_PACKAGE}
     groups = tuple(one.group for one in announced if id(one.group) not in refused)
     return Found(groups, (*errors, *(error for _, error in collisions)))
 

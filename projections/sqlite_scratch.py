@@ -159,9 +159,7 @@ class SqliteScratch:
     def _disconnect(self) -> None:
         try:
             if self._connection is not None:
-                if self._turnstile is None:
-                    self._turnstile = Turnstile(self._path)
-                with self._turnstile:  # the last connection to a file checkpoints it when it closes
+                with self._at_the_end():
                     _roll_back(_driver(self._connection))
                     self._connection.close()
         except (sqlite3.Error, sa.exc.DBAPIError, OSError) as error:
@@ -172,6 +170,14 @@ class SqliteScratch:
             if self._right is not None:
                 os.close(self._right)
             self._connection = self._turnstile = self._right = None
+
+    def _at_the_end(self) -> contextlib.AbstractContextManager[None]:
+        """The last connection to a file checkpoints it when it closes, in its turn; one that may only read does not."""
+        if not os.access(self._path, os.W_OK):
+            return contextlib.nullcontext()
+        if self._turnstile is None:
+            self._turnstile = Turnstile(self._path)
+        return self._turnstile
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
         try:

@@ -10,19 +10,23 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import projections.checkpoints
+import projections.trail
 from byjy_events.columns import Flag, Money, Uuid
 from byjy_events.database import open_engine, parse_url
+from byjy_events.log_table import system_logs
 from byjy_events.schema import events
+from byjy_events.sealing.key_store import key_store
 from projections.tables import Choice, metadata
 
 assert projections.checkpoints.projection_checkpoints.metadata is metadata
+assert projections.trail.trail.metadata is metadata
 
 ID = UUID("019a0000-0000-7000-8000-000000000001")
 
 
 def every_table() -> list[sa.Table]:
     """Parents before children."""
-    return [events, *metadata.sorted_tables]
+    return [events, system_logs, key_store, *metadata.sorted_tables]
 
 
 def writable_engine(url: str) -> AsyncEngine:
@@ -48,6 +52,10 @@ def a_row_of(table: sa.Table) -> dict[str, Any]:
     row = {column.name: _value(column.type) for column in table.columns}
     if table is events:
         row["leaf_hash"] = bytes(32)
+    if table is system_logs:
+        row["level"] = "INFO"
+    if table is key_store:
+        row["erased_at"] = None
     if "status" in row and not isinstance(table.c.status.type, Choice):
         row["status"] = "RUNNING"
     return row

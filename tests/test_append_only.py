@@ -10,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from byjy_events.database import parse_url
-from byjy_events.grants import WRITTEN_BY_PROJECTORS, engine_grants
+from byjy_events.grants import EVERY_TABLE, GRANTS, WRITTEN_BY_PROJECTORS, engine_grants
 from projections.tables import metadata
 from tests.postgres import Server
-from tests.rows import insert_a_row_everywhere, writable_engine
+from tests.rows import every_table, insert_a_row_everywhere, writable_engine
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,23 @@ async def test_a_stored_position_cannot_be_replaced_by_a_connection_with_default
 def test_the_grants_cover_every_table_of_the_read_side() -> None:
     """A table that a projector writes and its role may not would stop the projector."""
     assert sorted(WRITTEN_BY_PROJECTORS) == sorted(metadata.tables)
+    assert {*EVERY_TABLE} == {"alembic_version", *(table.name for table in every_table())}
 
 
 def test_names_in_grants_are_quoted() -> None:
     """A role or schema named in bad faith is a name, not SQL."""
-    for statement in engine_grants('a"; DROP TABLE events; --', 'my "schema"'):
-        assert statement.endswith('TO "a""; DROP TABLE events; --"')
-        assert '"my ""schema"""' in statement
+    for kind, grants in GRANTS.items():
+        for statement in grants('a"; DROP TABLE events; --', 'my "schema"', database="d;"):
+            assert statement.endswith((' TO "a""; DROP TABLE events; --"', ' FROM "a""; DROP TABLE events; --"')), kind
+            assert '"my ""schema"""' in statement or ' ON DATABASE "d;" ' in statement
+
+
+@pytest.mark.parametrize("name", ["public", "none"])
+def test_no_right_is_granted_to_everybody(name: str) -> None:
+    """PostgreSQL takes the word for everybody, even in quotes."""
+    for grants in GRANTS.values():
+        with pytest.raises(ValueError, match="no role of its own"):
+            grants(name)
 
 
 @pytest.fixture

@@ -162,8 +162,9 @@ def test_status_says_how_far_behind_the_tables_are(database: str, tmp_path: Path
     imported(database, sample(tmp_path), project=False)
     behind = json.loads(byjy("status", "--json", database=database).stdout)
     assert (behind["schema_revision"], behind["head"]) == (SCHEMA_REVISION, EVENTS)
-    [group] = behind["groups"]
+    group, trail = behind["groups"]
     assert (group["group"], group["status"], group["lag_events"]) == ("trading", "NEVER_RUN", EVENTS)
+    assert (trail["group"], trail["status"], trail["lag_events"]) == ("trail", "NEVER_RUN", EVENTS)
     assert 0 < group["lag_seconds"] < SECONDS
     assert byjy("project", database=database).returncode == 0
     done = byjy("status", database=database)

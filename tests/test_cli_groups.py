@@ -71,12 +71,13 @@ def test_project_takes_all_groups_or_the_one_named(site: Site) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"mine: 0 -> {EVENTS}, ")
     done = site.byjy("project")
-    trading, mine = done.stdout.splitlines()
+    trading, trail, mine = done.stdout.splitlines()
     assert trading.startswith(f"trading: 0 -> {EVENTS}, ")
+    assert trail.startswith(f"trail: 0 -> {EVENTS}, ")
     assert mine == f"mine: at {EVENTS} already, nothing to do"
     done = site.byjy("project", "theirs")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "byjy: there is no group 'theirs'; installed are trading, mine\n"
+    assert done.stderr == "byjy: there is no group 'theirs'; installed are trading, trail, mine\n"
 
 
 def test_status_shows_every_installed_group(site: Site) -> None:
@@ -86,6 +87,7 @@ def test_status_shows_every_installed_group(site: Site) -> None:
     assert [(group["group"], group["status"]) for group in report["groups"]] == [
         ("mine", "NEVER_RUN"),
         ("trading", "RUNNING"),
+        ("trail", "NEVER_RUN"),
     ]
     assert report["problems"] == []
     assert all(" fold=" in group["version"] for group in report["groups"])
@@ -98,7 +100,7 @@ def test_a_group_that_fails_does_not_keep_the_others_back(site: Site) -> None:
     site.create("raising", "zoo")
     done = site.byjy("project")
     assert done.returncode == 2
-    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["trading", "zoo"]
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["trading", "trail", "zoo"]
     stopped, unusable = sorted(done.stderr.splitlines())
     assert stopped.startswith("byjy: group raising stopped at position 2 (OrderPlaced): ValueError: no")
     assert unusable.startswith("byjy: tables of the read side cannot be used: ")

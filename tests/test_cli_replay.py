@@ -129,7 +129,8 @@ def test_tables_that_equal_the_log_are_said_to(cli: Cli) -> None:
     assert out.startswith(f"trading: tables equal the log at position {HEAD}\n{HEAD} events folded again in ")
     [summary] = cli.rows("verify")
     assert (summary["type"], summary["equal"], summary["errors"]) == ("summary", True, [])
-    [group] = summary["groups"]
+    group, trail = summary["groups"]
+    assert (trail["group"], trail["equal"]) == ("trail", True)
     assert (group["group"], group["position"], group["differences"], group["outdated"]) == ("trading", HEAD, 0, False)
     assert [table["table"] for table in group["tables"]] == TABLES
     status, out, _ = cli("rebuild")
@@ -157,7 +158,7 @@ def test_a_wrong_row_of_every_kind_is_shown_then_mended(cli: Cli, table: str) ->
     [values] = flipped["columns"].values()
     assert values.keys() == {"stored", "should_be"}
     assert values["stored"] != values["should_be"]
-    [done] = cli.rows("rebuild")
+    [done] = cli.rows("rebuild", "trading")
     [found] = [one for one in done["tables"] if one["table"] == table]
     assert (found["missing"], found["surplus"], found["different"]) == (1, 1, 1)
     assert flipped["columns"] in [example["columns"] for example in found["examples"]]
@@ -219,7 +220,7 @@ def test_rows_of_another_version_are_called_so(cli: Cli) -> None:
 def test_rows_that_are_being_mended_are_not_verified(cli: Cli) -> None:
     """One line says why; status names what finishes it."""
     set_checkpoint(cli.database, status="REBUILDING")
-    assert cli("verify") == (2, "", "byjy: group trading: its rows are being rebuilt\n")
+    assert cli("verify", "trading") == (2, "", "byjy: group trading: its rows are being rebuilt\n")
     assert cli.rows("verify", status=2)[-1]["equal"] is False
     status, out, _ = cli("status")
     assert status == 1
@@ -233,7 +234,7 @@ def test_a_forged_event_ends_verify_and_rebuild(cli: Cli) -> None:
     orders = cli.rows("orders")
     alter_event(cli.database, 5)
     for name in ("verify", "rebuild"):
-        status, out, complaint = cli(name)
+        status, out, complaint = cli(name, "trading")
         assert (status, out, complaint.count("\n")) == (2, "", 1)
         assert "5" in complaint
         assert "altered" in complaint
@@ -243,7 +244,7 @@ def test_a_forged_event_ends_verify_and_rebuild(cli: Cli) -> None:
 @pytest.mark.parametrize("name", ["rebuild", "verify"])
 def test_an_unknown_group_is_refused(cli: Cli, name: str) -> None:
     """With the names of those that are installed."""
-    assert cli(name, "nope") == (2, "", "byjy: there is no group 'nope'; installed are trading\n")
+    assert cli(name, "nope") == (2, "", "byjy: there is no group 'nope'; installed are trading, trail\n")
 
 
 # --- as-of ------------------------------------------------------------------------------------------------
@@ -415,10 +416,11 @@ def test_groups_of_other_packages_are_replayed_too(cli: Cli, tmp_path: Path) -> 
     site = Site(tmp_path / "site", cli.database, "return {row}(id=key)")
     assert [line.partition(":")[0] for line in site.byjy("rebuild").stdout.splitlines() if "rebuilt" in line] == [
         "trading",
+        "trail",
         "mine",
     ]
     summary = json.loads(site.byjy("verify", "--json").stdout)
-    assert [group["group"] for group in summary["groups"]] == ["trading", "mine"]
+    assert [group["group"] for group in summary["groups"]] == ["trading", "trail", "mine"]
     assert site.byjy("verify", "mine").stdout.startswith(f"mine: tables equal the log at position {HEAD}\n")
     then = [
         json.loads(line)["id"] for line in site.byjy("as-of", str(HALF), "mine_orders", "--json").stdout.splitlines()

@@ -74,6 +74,7 @@ def test_the_example_prints_the_volumes_of_its_fills(database: str, site: Path) 
     assert [(group["group"], group["position"], group["problem"]) for group in report["groups"]] == [
         ("daily_volume", 4, None),
         ("trading", 0, None),
+        ("trail", 0, None),
     ]
 
 

@@ -304,7 +304,7 @@ async def test_every_question_is_answered_by_its_index(connection: AsyncConnecti
     for name, statement, indexes in every_statement():
         plan = await plan_of(connection, statement)
         used = set(re.findall(r"\b(?:pk|ix|uq)_\w+", plan))
-        if not used or not used <= set(indexes.split()) or _sorts_or_scans(plan, name.startswith("a handful")):
+        if not used or not used <= set(indexes.split()) or sorts_or_scans(plan, name.startswith("a handful")):
             wrong.append(f"{name}: wants {indexes}\n{plan}\n")
     assert not wrong, "\n".join(wrong)
 
@@ -312,11 +312,11 @@ async def test_every_question_is_answered_by_its_index(connection: AsyncConnecti
 async def test_a_question_without_an_index_is_found_out(connection: AsyncConnection) -> None:
     """The test above can fail: neither a scan nor a sort passes."""
     orders = TRADING.by_row_type[OrderRow].table
-    assert _sorts_or_scans(await plan_of(connection, sa.select(orders).where(orders.c.reject_reason == "x")))
-    assert _sorts_or_scans(await plan_of(connection, sa.select(orders).order_by(orders.c.price)))
+    assert sorts_or_scans(await plan_of(connection, sa.select(orders).where(orders.c.reject_reason == "x")))
+    assert sorts_or_scans(await plan_of(connection, sa.select(orders).order_by(orders.c.price)))
 
 
-def _sorts_or_scans(plan: str, may_sort: bool = False) -> bool:
+def sorts_or_scans(plan: str, may_sort: bool = False) -> bool:
     sorts = re.search(r"TEMP B-TREE|\bSort\b", plan) and not may_sort
     return bool(sorts or re.search(r"Seq Scan|SCAN (?!.*USING (COVERING )?INDEX)", plan))
 

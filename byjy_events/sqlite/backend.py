@@ -23,7 +23,7 @@ from byjy_events.leaf import leaf_hash
 from byjy_events.plan import Known, Part, Plan, StreamKey, plan, repeatable_ids
 from byjy_events.query import COLUMNS, Query, select
 from byjy_events.recorded import Recorded
-from byjy_events.sqlite.lane import Lane
+from byjy_events.sqlite.lane import ClosedLane, Lane
 from byjy_events.sqlite.packed import NotPackable, packed, unpacked
 from byjy_events.sqlite.reader import Reader
 from byjy_events.stream import NO_STREAM
@@ -82,12 +82,14 @@ class SqliteBackend:
 
     announces = False  # other processes see the file change
 
-    def __init__(self, url: sa.URL) -> None:
+    def __init__(self, url: sa.URL, *, read_only: bool = False) -> None:
         self._path = sqlite_path(url)
-        create_sqlite_file(self._path)
+        self._read_only = read_only
+        if not read_only:
+            create_sqlite_file(self._path)
         self.engine = open_engine(url)
         self._unpooled = open_engine(url, pooled=False)
-        self.lane = Lane(self._path)
+        self.lane = ClosedLane() if read_only else Lane(self._path)
         self.company: Company[SqliteCompanion] = Company()
         self._versions: dict[StreamKey, int] = {}
         self._head = 0  # of the log when the remembered versions were right
@@ -95,7 +97,8 @@ class SqliteBackend:
         self._reader = self.reader()
 
     async def start(self) -> None:
-        await self.lane.run(lambda connection: None)
+        if not self._read_only:
+            await self.lane.run(lambda connection: None)
 
     async def close(self) -> None:
         for reader in list(self._readers):

@@ -101,6 +101,13 @@ class Lane:
         self._submit(job, urgent=True)
         return future
 
+    def empty_wal(self) -> asyncio.Future[bool]:
+        """Checkpoint now, so that nothing is left in the WAL that was overwritten in the file.
+
+        The result is False while a reader or the database stands in the way.
+        """
+        return self.run(self._empty_wal)
+
     async def close(self) -> None:
         """Finish what is queued, then close. Safe to call twice."""
         with self._ready:
@@ -146,6 +153,12 @@ class Lane:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
 
+    def _empty_wal(self, connection: sqlite3.Connection) -> bool:
+        with contextlib.suppress(sqlite3.Error):
+            _checkpoint(connection)
+        self._wal_floor = _size(self._wal)
+        return self._wal_floor == 0
+
     def _checkpoint_if_large(self) -> None:
         size = _size(self._wal)
         if size < self._wal_floor + CHECKPOINT_BYTES or self._connection is None:
@@ -156,6 +169,26 @@ class Lane:
         if self._wal_floor >= WARN_BYTES and not self._warned:
             self._warned = True
             _log.warning("wal_held_by_reader", wal=str(self._wal), bytes=self._wal_floor)
+
+
+class ClosedLane(Lane):
+    """The lane of a log that is only read: no connection, no thread and no lock files, and every job is refused."""
+
+    def __init__(self) -> None:
+        pass
+
+    def run(self, function: Callable[[sqlite3.Connection], T], *, urgent: bool = False) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        future.set_exception(NotStored("the log was opened to be read only"))
+        return future
+
+    def reconnect(self) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.set_result(None)
+        return future
+
+    async def close(self) -> None:
+        pass
 
 
 def connect(path: Path) -> sqlite3.Connection:
