@@ -32,12 +32,17 @@ class OrderAliases(Projection[OrderAliasRow]):
 
     def keys(self, recorded: Recorded) -> Sequence[Key]:
         event: Any = recorded.event
-        claimed = _claims(event)
-        if not claimed:
+        exchange_id, client_id = _claims(event)
+        if exchange_id is None and client_id is None:
             return ()
         pair = event.pair
-        at_venue = (pair.exchange, event.account, trading_pair_id(pair))
-        return [(*at_venue, *claim) for claim in claimed]
+        venue, account, pair_id = pair.exchange, event.account, trading_pair_id(pair)
+        keys: list[Key] = []
+        if exchange_id is not None:
+            keys.append((venue, account, pair_id, _EXCHANGE, exchange_id))
+        if client_id is not None:
+            keys.append((venue, account, pair_id, _CLIENT, client_id))
+        return keys
 
     @on(
         events.OrderPlaced,
@@ -67,17 +72,9 @@ class OrderAliases(Projection[OrderAliasRow]):
         return Evolved(row, (anomaly(AnomalyKind.ALIAS_CONFLICT, recorded, message, pair),))
 
 
-def _claims(event: Any) -> list[tuple[str, str]]:
-    """The kind and value of each id that an event claims for its order."""
+def _claims(event: Any) -> tuple[str | None, str | None]:
+    """The venue's and our id that an event claims for its order."""
     kind = type(event)
     if kind is events.OrderAmended:
-        exchange_id, client_id = event.new_exchange_order_id, event.new_client_order_id
-    else:
-        exchange_id = None if kind is events.OrderPlaced else event.exchange_order_id
-        client_id = event.client_order_id
-    claims = []
-    if exchange_id is not None:
-        claims.append((_EXCHANGE, exchange_id))
-    if client_id is not None:
-        claims.append((_CLIENT, client_id))
-    return claims
+        return event.new_exchange_order_id, event.new_client_order_id
+    return None if kind is events.OrderPlaced else event.exchange_order_id, event.client_order_id

@@ -244,8 +244,10 @@ def _ended(row: OrderRow, status: OrderStatus, **changes: Any) -> Changes:
     """The first end stands; a second one changes nothing."""
     if row.status in ENDED:
         return {}
-    none_pending = {"pending_cancel": False, "pending_replace": False, "pending_amends": None, "done_for_day": False}
-    return {"status": status, **none_pending, **changes}
+    changes["status"] = status
+    if row.pending_cancel or row.pending_replace or row.done_for_day:  # few orders end while something is pending
+        changes.update(pending_cancel=False, pending_replace=False, pending_amends=None, done_for_day=False)
+    return changes
 
 
 def _amended(row: OrderRow, event: events.OrderAmended, at: int) -> Changes:

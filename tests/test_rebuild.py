@@ -110,7 +110,7 @@ async def test_a_projector_with_rows_in_memory_never_writes_them_back(
     """Rows are wiped behind a projector that runs, events flow, and rebuilds repair: in the end all is the log's."""
     monkeypatch.setattr(rebuilding, "AT_ONCE_ROWS", at_once)
     async with EventLog.open(database) as log, Projector(log, TRADING) as projector:
-        flow = asyncio.create_task(tell(log, lifecycles(seed=7, orders=900), at_once=7))
+        flow = asyncio.create_task(tell(log, lifecycles(seed=7, orders=300), at_once=2))
         rounds = 0
         while not flow.done():
             await tamper_somehow(database, rounds)
