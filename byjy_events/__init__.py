@@ -21,7 +21,20 @@ from byjy_events.event import Event, Fact, Intent, UnknownEvent, event_type
 from byjy_events.identifiers import external_order_id, new_event_id, new_order_id
 from byjy_events.log import EventLog
 from byjy_events.recorded import Entry, Outcome, Receipt, Recorded, Stored, Write
-from byjy_events.stream import ANY, NO_STREAM, Stream, order_stream, pair_stream, venue_stream
+from byjy_events.stream import (
+    ANY,
+    NO_STREAM,
+    Stream,
+    api_key_stream,
+    configuration_stream,
+    execution_stream,
+    order_stream,
+    pair_stream,
+    reservation_stream,
+    strategy_stream,
+    user_stream,
+    venue_stream,
+)
 from byjy_events.vocabulary.orders import (
     Liquidity,
     OrderAccepted,
@@ -51,6 +64,8 @@ from byjy_events.vocabulary.orders import (
     TradeCorrected,
 )
 from byjy_events.vocabulary.pairs import Pair, PairDelisted, PairListed, PairStatus, PairStatusChanged
+from byjy_events.vocabulary.reservations import ReservationMade, ReservationReleased
+from byjy_events.vocabulary.users import Role, UserRegistered
 from byjy_events.vocabulary.venue import FactConflicted, VenueMessageUnusable, usable_or_kept
 
 __all__ = [
@@ -101,6 +116,9 @@ __all__ = [
     "PairStatusChanged",
     "Receipt",
     "Recorded",
+    "ReservationMade",
+    "ReservationReleased",
+    "Role",
     "SchemaMismatch",
     "Side",
     "Stored",
@@ -110,15 +128,22 @@ __all__ = [
     "TradeCorrected",
     "UnknownEvent",
     "UpgradeRequired",
+    "UserRegistered",
     "VenueMessageUnusable",
     "VersionConflict",
     "Write",
+    "api_key_stream",
+    "configuration_stream",
     "event_type",
+    "execution_stream",
     "external_order_id",
     "new_event_id",
     "new_order_id",
     "order_stream",
     "pair_stream",
+    "reservation_stream",
+    "strategy_stream",
     "usable_or_kept",
+    "user_stream",
     "venue_stream",
 ]

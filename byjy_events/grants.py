@@ -34,6 +34,7 @@ WRITTEN_BY_PROJECTORS = (
     "trades",
     "trading_pairs",
     "trail",
+    "users",
 )
 """The tables of the read side and their checkpoints; a test holds them against the schema."""
 

@@ -276,14 +276,24 @@ class EventLog:
                 return
 
     def read_chunks(
-        self, *, after: int = 0, upto: int | None = None, size: int = CHUNK, checked: bool = False
+        self,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        without_types: Iterable[type[Event] | str] = (),
+        size: int = CHUNK,
+        checked: bool = False,
     ) -> AsyncGenerator[list[Recorded], None]:
         """Every event between two positions, in lists of at most ``size``: the fast way through a long log.
 
         While the caller works on a list, the next one is fetched. For ``checked``, and what is raised, see
         :meth:`read`.
+
+        Args:
+            without_types: leave these out. A gap in the log cannot be noticed then.
         """
-        return self._chunks_ahead(Query(after=after, upto=upto, checked=checked), size)
+        wanted = Query(after=after, upto=upto, without_types=names_of(without_types), checked=checked)
+        return self._chunks_ahead(wanted, size)
 
     async def follow(
         self,

@@ -23,6 +23,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         after, upto: positions; the first is excluded, the second included. None: no bound.
         streams, categories, types: only these; None: all.
+        without_types: all but these.
         backward: from the highest position down.
         checked: every event's leaf hash is checked.
     """
@@ -32,13 +33,14 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     streams: tuple[Stream, ...] | None = None
     categories: tuple[str, ...] | None = None
     types: tuple[str, ...] | None = None
+    without_types: tuple[str, ...] = ()
     backward: bool = False
     checked: bool = False
 
     @property
     def unfiltered(self) -> bool:
         """Every event between the bounds is wanted."""
-        return all(one is None for one in (self.streams, self.categories, self.types))
+        return not self.without_types and all(one is None for one in (self.streams, self.categories, self.types))
 
     def beyond(self, position: int) -> Query:
         """What is left of the query once everything up to a position was read."""
@@ -106,6 +108,8 @@ def select(
         where.append(among("stream_category", query.categories))
     if query.types is not None:
         where.append(among("type", query.types))
+    if query.without_types:
+        where.append(f"NOT {among('type', query.without_types)}")
     # The sum keeps the planner from walking the whole log in order of position to find a few streams.
     order = "position" if query.streams is None else "position + 0"
     direction = " DESC" if query.backward else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from byjy_events.identifiers import pair_id, venue_id
+from byjy_events.identifiers import derived_id, pair_id, venue_id
 
 
 class Stream(NamedTuple):
@@ -46,6 +46,12 @@ Expected = AnyVersion | int
 ORDER = "order"
 PAIR = "pair"
 VENUE = "venue"
+USER = "user"
+API_KEY = "api_key"
+STRATEGY = "strategy"
+STRATEGY_EXECUTION = "strategy_execution"
+CONFIGURATION = "configuration"
+RESERVATION = "reservation"
 
 
 def order_stream(order_id: UUID) -> Stream:
@@ -61,3 +67,38 @@ def pair_stream(exchange: str, symbol: str) -> Stream:
 def venue_stream(exchange: str, account: str) -> Stream:
     """The stream of what a venue said on one account that belongs to no order."""
     return Stream(VENUE, venue_id(exchange, account))
+
+
+def user_stream(user_id: UUID) -> Stream:
+    """The stream of one person or program that may do things."""
+    return Stream(USER, user_id)
+
+
+def api_key_stream(api_key_id: UUID) -> Stream:
+    """The stream of one exchange credential."""
+    return Stream(API_KEY, api_key_id)
+
+
+def strategy_stream(strategy_id: UUID) -> Stream:
+    """The stream of one strategy."""
+    return Stream(STRATEGY, strategy_id)
+
+
+def execution_stream(strategy_execution_id: UUID) -> Stream:
+    """The stream of one run of a strategy."""
+    return Stream(STRATEGY_EXECUTION, strategy_execution_id)
+
+
+def configuration_stream(key: str) -> Stream:
+    """The stream of one configuration key."""
+    return Stream(CONFIGURATION, derived_id("configuration", key))
+
+
+def reservation_stream(kind: str, *parts: str) -> Stream:
+    """The stream of something that only one may have at a time, e.g. a username.
+
+    Args:
+        kind: what it is, e.g. ``username``.
+        parts: which one. Spell what counts as equal alike first; what is secret comes in as a keyed hash.
+    """
+    return Stream(RESERVATION, derived_id("reservation", kind, *parts))

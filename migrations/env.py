@@ -17,6 +17,7 @@ import byjy_events.log_table
 import byjy_events.schema
 import byjy_events.sealing.key_store
 import projections.checkpoints
+import projections.ownership
 import projections.tables
 import projections.trail
 from byjy_events import migrating

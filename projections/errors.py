@@ -15,6 +15,7 @@
     ├── GroupsCollide          two groups want one name or one table           (names both)
     ├── IntentRefused          what was wanted of an order is not legal now    (names order, status, intent)
     │   └── FilterViolated     a quantity or price that the pair's filters do not let through
+    ├── AlreadyTaken           somebody else has what only one may have        (names what, and who has it)
     └── WaitTimeout            the position was not projected in time
 """
 
@@ -258,3 +259,17 @@ class FilterViolated(IntentRefused):
         where = {"min": "below", "max": "above"}.get(filter_name[:3], "above a multiple of")
         reason = f"{field} {spelled(value)} is {spelled(off_by)} {where} {filter_name} {spelled(limit)}"
         super().__init__(order_id, status, intent, reason)
+
+
+class AlreadyTaken(ByjyError):
+    """Somebody else has what only one may have at a time. Nothing was stored.
+
+    Attributes:
+        kind: what it is, e.g. ``username``.
+        holder: who has it, e.g. a user's id.
+    """
+
+    def __init__(self, kind: str, holder: UUID) -> None:
+        self.kind = kind
+        self.holder = holder
+        super().__init__(f"{kind}: taken by {holder}")

@@ -17,9 +17,10 @@ from itertools import combinations
 from typing import NamedTuple
 
 from byjy_events.errors import ByjyError
-from byjy_events.schema import events
+from byjy_events.grants import KEY_STORE, SYSTEM_LOGS, THE_LOG
 from projections.checkpoints import projection_checkpoints
 from projections.errors import BrokenEntryPoint, GroupsCollide, UnknownGroup
+from projections.ownership import OWNERSHIP
 from projections.projection import Group
 from projections.trading import TRADING
 from projections.trail import TRAIL
@@ -29,10 +30,10 @@ ENTRY_POINTS = "byjy_events.groups"
 
 OWN_PACKAGE = "byjy-events"
 
-OWN_GROUPS = (TRADING, TRAIL)
+OWN_GROUPS = (TRADING, OWNERSHIP, TRAIL)
 """Whose tables come with the schema."""
 
-MACHINERY = frozenset({events.name, projection_checkpoints.name, "alembic_version"})
+MACHINERY = frozenset({*THE_LOG, projection_checkpoints.name, SYSTEM_LOGS, KEY_STORE})
 """Tables that no group may own."""
 
 

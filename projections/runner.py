@@ -88,6 +88,15 @@ class Runner:
                 return False
         return await self._advance(last, ahead=ahead)
 
+    async def pass_by(self, position: int) -> bool:
+        """Go on to a position: no event up to there concerns the group. Returns and raises as :meth:`advance`."""
+        if position <= self.checkpoint.position:
+            return True
+        stored = await self._store.advance(Step(self.checkpoint, position, 0, []))
+        if stored:
+            self.checkpoint = msgspec.structs.replace(self.checkpoint, position=position)
+        return stored
+
     async def _advance(self, events: Sequence[Recorded], *, ahead: bool) -> bool:
         alone = revises(self.group, events)
         if alone and not await self.settle():

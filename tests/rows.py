@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import projections.checkpoints
+import projections.ownership
 import projections.trail
 from byjy_events.columns import Flag, Money, Uuid
 from byjy_events.database import open_engine, parse_url
@@ -19,6 +20,7 @@ from byjy_events.sealing.key_store import key_store
 from projections.tables import Choice, metadata
 
 assert projections.checkpoints.projection_checkpoints.metadata is metadata
+assert projections.ownership.OWNERSHIP.tables[0].metadata is metadata
 assert projections.trail.trail.metadata is metadata
 
 ID = UUID("019a0000-0000-7000-8000-000000000001")

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from byjy_events.event import Event, Fact
-from byjy_events.vocabulary import orders, pairs, venue
+from byjy_events.vocabulary import orders, pairs, reservations, users, venue
 from byjy_events.vocabulary.orders import Liquidity, OrderStatus, OrderType, Side, TimeInForce
 from byjy_events.vocabulary.pairs import Pair, PairStatus
 
@@ -117,6 +117,15 @@ SAMPLES: dict[str, Event] = {
         ),
         venue.FactConflicted(
             fact_event_id=ID, fact_type="OrderFilled", fact_position=7, first='{"quantity":"1"}', second="{}"
+        ),
+        reservations.ReservationMade(kind="username", holder=ID),
+        reservations.ReservationReleased(kind="username", holder=ID),
+        users.UserRegistered(
+            username="ada",
+            email=b"\x01sealed",
+            email_hash=bytes(32),
+            password_hash=b"\x01sealed",
+            role=users.Role.TRADER,
         ),
     )
 }

@@ -13,10 +13,13 @@ import pytest
 
 from byjy_events import EventLog
 from projections import catch_up, create_tables, group_statuses
+from projections.registry import OWN_GROUPS
 from tests.cli import EVENTS, ROOT, SECONDS, command, environment, imported, sample
 from tests.own_groups import placings_group
 from tests.plugins import install
 from tests.story import place
+
+OWN = [group.name for group in OWN_GROUPS]
 
 CREATE = """
 import asyncio, sys
@@ -71,24 +74,20 @@ def test_project_takes_all_groups_or_the_one_named(site: Site) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"mine: 0 -> {EVENTS}, ")
     done = site.byjy("project")
-    trading, trail, mine = done.stdout.splitlines()
-    assert trading.startswith(f"trading: 0 -> {EVENTS}, ")
-    assert trail.startswith(f"trail: 0 -> {EVENTS}, ")
+    *own, mine = done.stdout.splitlines()
+    assert [line.partition(f": 0 -> {EVENTS}, ")[0] for line in own] == OWN
     assert mine == f"mine: at {EVENTS} already, nothing to do"
     done = site.byjy("project", "theirs")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "byjy: there is no group 'theirs'; installed are trading, trail, mine\n"
+    assert done.stderr == f"byjy: there is no group 'theirs'; installed are {', '.join(OWN)}, mine\n"
 
 
 def test_status_shows_every_installed_group(site: Site) -> None:
     """Those that never ran too."""
     assert site.byjy("project", "trading").returncode == 0
     [report] = [json.loads(line) for line in site.byjy("status", "--json").stdout.splitlines()]
-    assert [(group["group"], group["status"]) for group in report["groups"]] == [
-        ("mine", "NEVER_RUN"),
-        ("trading", "RUNNING"),
-        ("trail", "NEVER_RUN"),
-    ]
+    expected = dict.fromkeys([*OWN, "mine"], "NEVER_RUN") | {"trading": "RUNNING"}
+    assert {group["group"]: group["status"] for group in report["groups"]} == expected
     assert report["problems"] == []
     assert all(" fold=" in group["version"] for group in report["groups"])
 
@@ -100,7 +99,7 @@ def test_a_group_that_fails_does_not_keep_the_others_back(site: Site) -> None:
     site.create("raising", "zoo")
     done = site.byjy("project")
     assert done.returncode == 2
-    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["trading", "trail", "zoo"]
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == [*OWN, "zoo"]
     stopped, unusable = sorted(done.stderr.splitlines())
     assert stopped.startswith("byjy: group raising stopped at position 2 (OrderPlaced): ValueError: no")
     assert unusable.startswith("byjy: tables of the read side cannot be used: ")

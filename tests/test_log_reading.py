@@ -168,3 +168,13 @@ async def test_what_a_reader_of_another_log_sees_is_the_same(log: EventLog, data
     await log.append(ORDERS[0], list(SAMPLES.values()))
     async with EventLog.open(database) as other:
         assert await read(other) == await read(log)
+
+
+async def test_a_long_read_can_leave_types_out(log: EventLog) -> None:
+    """What is left comes in order, in full lists, from the position asked for."""
+    chunks = [chunk async for chunk in log.read_chunks(after=5, without_types=[OrderPlaced, "PairListed"], size=4)]
+    events = await read(log, after=5)
+    wanted = [one for one in events if type(one.event) in (OrderFilled, PairDelisted)]
+    assert [one for chunk in chunks for one in chunk] == wanted
+    assert {len(chunk) for chunk in chunks[:-1]} == {4}
+    assert [chunk async for chunk in log.read_chunks(without_types=SAMPLES)] == []

@@ -18,8 +18,10 @@ from projections import (
     group_named,
     installed_groups,
 )
-from projections.registry import found_groups
+from projections.registry import OWN_GROUPS, found_groups
 from tests.plugins import install
+
+OWN = [group.name for group in OWN_GROUPS]
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def names() -> list[str]:
 
 def test_without_other_packages_there_are_ours() -> None:
     """And they are the very objects."""
-    assert installed_groups() == (TRADING, TRAIL)
+    assert installed_groups() == OWN_GROUPS
     assert group_named("trading") is TRADING
     assert group_named("trail") is TRAIL
 
@@ -63,7 +65,7 @@ def test_a_package_announces_groups_by_an_entry_point(site: Path, case: tuple[st
     """One, or several, or a function that makes them."""
     entry_point, source, expected = case
     install(site, "acme", entry_point, source)
-    assert names() == ["trading", "trail", *expected]
+    assert names() == [*OWN, *expected]
     assert [group_named(name).name for name in expected] == expected
 
 
@@ -71,7 +73,7 @@ def test_groups_come_by_package_and_entry_point_after_ours(site: Path) -> None:
     """However the packages lie in the folder."""
     install(site, "zebra", "b = zebra:B\na = zebra:A", "A = group('a', 'as_')\nB = group('b', 'bs')")
     install(site, "ant", "z = ant:Z", "Z = group('z', 'zs')")
-    assert names() == ["trading", "trail", "z", "a", "b"]
+    assert names() == [*OWN, "z", "a", "b"]
 
 
 BROKEN = {
@@ -99,7 +101,7 @@ def test_a_broken_entry_point_is_named_with_its_package_and_cause(site: Path, ca
     assert (caught.value.entry_point, caught.value.package) == (entry_point, "acme")
     assert reason in caught.value.reason
     assert all(fact in str(caught.value) for fact in (entry_point, "acme", reason))
-    assert [group.name for group in found_groups().groups] == ["trading", "trail", "fine"]
+    assert [group.name for group in found_groups().groups] == [*OWN, "fine"]
     assert group_named("fine").name == "fine"
 
 
@@ -112,7 +114,7 @@ def test_two_groups_of_one_name_are_both_refused(site: Path) -> None:
             ask()
         assert (caught.value.what, caught.value.value) == ("name", "volume")
         assert caught.value.groups == ("group volume of package acme", "group volume of package other")
-    assert found_groups().groups == (TRADING, TRAIL)
+    assert found_groups().groups == OWN_GROUPS
 
 
 def test_two_groups_with_one_table_are_both_refused(site: Path) -> None:
@@ -134,7 +136,7 @@ def test_nobody_takes_our_name_or_our_tables(site: Path, wanted: str) -> None:
     with pytest.raises(GroupsCollide) as caught:
         installed_groups()
     assert caught.value.groups[0].endswith(" of package byjy-events")
-    assert found_groups().groups == (TRADING, TRAIL)
+    assert found_groups().groups == OWN_GROUPS
     assert group_named("trading") is TRADING
 
 
@@ -144,9 +146,9 @@ def test_an_unknown_name_lists_the_known_ones(site: Path) -> None:
     install(site, "bad", "y = bad:Y", "Y = 7")
     with pytest.raises(UnknownGroup) as caught:
         group_named("volumes")
-    assert (caught.value.group, caught.value.known) == ("volumes", ("trading", "trail", "volume"))
+    assert (caught.value.group, caught.value.known) == ("volumes", (*OWN, "volume"))
     assert [type(error) for error in caught.value.unusable] == [BrokenEntryPoint]
     assert str(caught.value) == (
-        "there is no group 'volumes'; installed are trading, trail, volume;"
+        f"there is no group 'volumes'; installed are {', '.join(OWN)}, volume;"
         " package bad, entry point [y = bad:Y]: gives int, not a Group"
     )

@@ -86,3 +86,20 @@ async def test_a_newer_version_of_a_type_that_is_not_handled_is_passed_by(
             await log.append(order_stream(new_order_id()), [from_the_future])
         assert await catch_up(log, TRADING) == 1
         assert (await checkpoint(log)).passed_over == 0
+
+
+async def test_catching_up_ends_at_the_head_whatever_the_last_events_are(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events that do not concern the group are not read, and yet behind it; what follows them is read once."""
+    await create_tables(database)
+    monkeypatch.setattr("projections.runner.CHUNK_EVENTS", 2)
+    group = placings_group()
+    async with EventLog.open(database) as log:
+        for _ in range(5):
+            await log.append(order_stream(new_order_id()), [placed(), OrderSubmitted(), OrderSubmitted()])
+            reported: list[tuple[int, int]] = []
+            head = await log.head()
+            assert await catch_up(log, group, progress=lambda *step, to=reported: to.append(step)) == head  # type: ignore[misc]
+            assert reported[-1] == (head, head)
+            assert (await checkpoint(log, group)).position == head

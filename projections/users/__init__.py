@@ -1,0 +1,1 @@
+"""Users: their table, what may be done with them, and how they log in."""
