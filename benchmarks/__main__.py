@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import appending, importing, inline, lag, memory, postgresql, projecting, reading, rebuilding
+from benchmarks import appending, importing, inline, lag, memory, postgresql, projecting, reading, rebuilding, rotation
 from benchmarks.bench import Bench
 from benchmarks.figure import Figure
 from benchmarks.machine import machine
@@ -25,6 +25,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "read": reading.measure,
     "import": importing.measure,
     "rebuild": rebuilding.measure,
+    "rotate": rotation.measure,
     "memory": memory.measure,
     "postgresql": postgresql.measure,
 }

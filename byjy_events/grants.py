@@ -24,6 +24,8 @@ THE_LOG = ("alembic_version", "events")
 
 WRITTEN_BY_PROJECTORS = (
     "anomalies",
+    "api_keys",
+    "configurations",
     "order_aliases",
     "order_fees",
     "orders",
@@ -31,6 +33,10 @@ WRITTEN_BY_PROJECTORS = (
     "position_fees",
     "positions",
     "projection_checkpoints",
+    "strategies",
+    "strategy_execution_fees",
+    "strategy_execution_totals",
+    "strategy_executions",
     "trades",
     "trading_pairs",
     "trail",
@@ -41,11 +47,17 @@ WRITTEN_BY_PROJECTORS = (
 SYSTEM_LOGS = "system_logs"
 """Written and pruned by engines."""
 
+THE_TREE = ("merkle_nodes", "tree_checkpoints")
+"""Written by whoever seals the log, which an engine may; nobody changes them."""
+
+HEARTBEATS = "strategy_execution_heartbeats"
+"""Written by engines, and a row deleted when its execution has ended."""
+
 KEY_STORE = "key_store"
 """Wrapped data keys: engines write and rewrap them, and empty a row to erase its key. Nobody else as much as reads
 them."""
 
-EVERY_TABLE = (*THE_LOG, *WRITTEN_BY_PROJECTORS, SYSTEM_LOGS, KEY_STORE)
+EVERY_TABLE = (*THE_LOG, *THE_TREE, *WRITTEN_BY_PROJECTORS, SYSTEM_LOGS, HEARTBEATS, KEY_STORE)
 
 NOBODY = frozenset({"public", "none"})
 """What PostgreSQL takes for no role or for everybody, even in quotes."""
@@ -74,8 +86,9 @@ def engine_grants(
     """
     rights = {
         "SELECT": THE_LOG,
-        "SELECT, INSERT, UPDATE, DELETE": (*WRITTEN_BY_PROJECTORS, *own_tables),
+        "SELECT, INSERT, UPDATE, DELETE": (*WRITTEN_BY_PROJECTORS, HEARTBEATS, *own_tables),
         "SELECT, INSERT, DELETE": (SYSTEM_LOGS,),
+        "SELECT, INSERT": THE_TREE,
         "SELECT, INSERT, UPDATE": (KEY_STORE,),
     }
     return _statements(role, schema, database, own_tables, rights, appends=True)
@@ -86,7 +99,7 @@ def projector_grants(
 ) -> list[str]:
     """The statements that let a role read the log, and project, rebuild and verify. See :func:`engine_grants`."""
     rights = {
-        "SELECT": THE_LOG,
+        "SELECT": (*THE_LOG, *THE_TREE),
         "SELECT, INSERT, UPDATE, DELETE": (*WRITTEN_BY_PROJECTORS, *own_tables),
     }
     return _statements(role, schema, database, own_tables, rights)
@@ -99,7 +112,7 @@ def auditor_grants(
 
     See :func:`engine_grants`. Verifying and the past are folded into temporary tables.
     """
-    rights = {"SELECT": (*THE_LOG, *WRITTEN_BY_PROJECTORS, *own_tables, SYSTEM_LOGS)}
+    rights = {"SELECT": (*THE_LOG, *THE_TREE, *WRITTEN_BY_PROJECTORS, *own_tables, SYSTEM_LOGS, HEARTBEATS)}
     return _statements(role, schema, database, own_tables, rights)
 
 

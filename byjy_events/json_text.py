@@ -7,8 +7,9 @@ makes of the text, every reader does.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 import msgspec
@@ -19,6 +20,7 @@ DEPTH = 32
 """Objects and arrays inside each other."""
 
 _SHOWN = 40
+_PLAIN_KEY = re.compile(rf"[A-Za-z0-9_-]{{1,{_SHOWN}}}")
 
 
 class InvalidJson(ByjyError):
@@ -50,7 +52,7 @@ def json_text(field: str, text: str | bytes, *, limit: int) -> str:
     """
     plain = _plain(field, text, limit)
     try:
-        value = json.loads(plain, object_pairs_hook=_pairs, parse_float=_number, parse_constant=_Odd)
+        value = json.loads(plain, object_pairs_hook=_pairs, parse_float=_number, parse_int=_whole, parse_constant=_Odd)
     except RecursionError:
         raise InvalidJson(field, "$", f"nested deeper than {DEPTH}") from None
     except ValueError as error:
@@ -69,11 +71,19 @@ def json_text_of(field: str, value: Any, *, limit: int) -> str:
         InvalidJson: as :func:`json_text`, and for what has no JSON.
     """
     try:
-        # In two steps: msgspec alone spells a number that is none as null.
-        encoded = json.dumps(msgspec.to_builtins(value, str_keys=True), ensure_ascii=False, allow_nan=False)
+        # In two steps: msgspec alone spells a number that is none as null. And it keeps one of two keys that it spells
+        # alike, as 1 and "1"; json.dumps writes both, so that it is found out.
+        encoded = json.dumps(msgspec.to_builtins(value), ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidJson(field, "$", f"has no JSON: {error}") from None
     return json_text(field, encoded, limit=limit)
+
+
+def step(key: str) -> str:
+    """One step of a path into an object: ``.size``, and ``["a.b"]`` for what could be taken for something else."""
+    if _PLAIN_KEY.fullmatch(key):
+        return f".{key}"
+    return f"[{json.dumps(key if len(key) <= _SHOWN else key[:_SHOWN] + '…')}]"
 
 
 class _Odd:
@@ -117,9 +127,18 @@ def _pairs(pairs: list[tuple[str, Any]]) -> Any:
 
 def _number(text: str) -> Any:
     number = float(text)
-    if number in (float("inf"), float("-inf")) or Decimal(repr(number)) != Decimal(text):
-        return _Odd(text, "is more exact or larger than every reader keeps: write it as a text")
-    return number
+    try:
+        exact = number not in (float("inf"), float("-inf")) and Decimal(repr(number)) == Decimal(text)
+    except InvalidOperation:  # an exponent beyond what even decimals have
+        exact = False
+    return number if exact else _Odd(text, "is more exact or larger than every reader keeps: write it as a text")
+
+
+def _whole(text: str) -> Any:
+    try:
+        return int(text)
+    except ValueError:  # Python bounds the digits, since reading them takes the square of their number
+        return _Odd(text, "has too many digits: write it as a text")
 
 
 def _oddities(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
@@ -134,7 +153,7 @@ def _oddities(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
         if isinstance(value, dict):
             for key in value:
                 yield from _unstorable(key, path)
-            inside: Any = ((f"{path}.{key}", item) for key, item in value.items())
+            inside: Any = ((path + step(key), item) for key, item in value.items())
         else:
             inside = ((f"{path}[{index}]", item) for index, item in enumerate(value))
         for where, item in inside:

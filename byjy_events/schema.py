@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from byjy_events.columns import NAMING, BigInt, Nanoseconds, Uuid, word
 
-SCHEMA_REVISION = "0010"
+SCHEMA_REVISION = "0012"
 """The newest Alembic revision; a test holds it against ``migrations/versions``."""
 
 metadata = sa.MetaData(naming_convention=NAMING)

@@ -88,6 +88,17 @@ def span(text: str) -> timedelta:
     raise typer.BadParameter(f"{text!r} is no span of time; try 30d, 12h or 90s")
 
 
+def expiry(text: str) -> int:
+    """Nanoseconds UTC of an instant as :func:`instant` takes it, or of a span from now such as ``90d``.
+
+    Raises:
+        typer.BadParameter: it is neither.
+    """
+    if _RELATIVE.fullmatch(text.strip()):
+        return _stored(time.time_ns() + span(text) // timedelta(microseconds=1) * 1_000, text)
+    return instant(text)
+
+
 def moment(text: str) -> Moment:
     """A position in the log, of digits alone, or an instant of the past: ISO 8601 with its offset from UTC.
 
@@ -220,6 +231,10 @@ Since = Annotated[
 Limit = Annotated[int, typer.Option("--limit", min=0, help="At most so many; 0: all.")]
 OrderOption = Annotated[
     UUID | None, typer.Option("--order", metavar="ORDER_ID", parser=uuid, help="Only this order, or what is of it.")
+]
+ExecutionOption = Annotated[
+    UUID | None,
+    typer.Option("--execution", metavar="EXECUTION_ID", parser=uuid, help="Only of this execution of a strategy."),
 ]
 Statuses = Annotated[
     list[str] | None, typer.Option("--status", metavar="STATUS", help="Only in this status; may be repeated.")

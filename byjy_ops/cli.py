@@ -8,23 +8,33 @@ command needs it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated
 
 import typer
 
 from byjy_ops.commands import (
+    config,
     demo,
     events,
+    export,
     grants,
     importing,
+    keys,
     logs,
     migration,
     projecting,
+    proof,
     replay,
+    seal,
+    signing_key,
     status,
+    strategies,
     tables,
+    trace,
     trail,
+    users,
 )
 from byjy_ops.session import BAD, DEFAULT_DATABASE, INTERRUPTED, NO, YES, Session
 
@@ -34,7 +44,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for family in (migration, status, importing, projecting, replay, tables, events, trail, grants, logs, demo):
+for family in (
+    migration,
+    status,
+    importing,
+    projecting,
+    replay,
+    tables,
+    events,
+    trail,
+    trace,
+    users,
+    export,
+    strategies,
+    config,
+    grants,
+    keys,
+    seal,
+    signing_key,
+    logs,
+    demo,
+    proof,
+):
     family.register(app)
 
 # What Typer raises for every wrong option or argument; under this name it does not export it.
@@ -73,7 +104,8 @@ def main() -> None:
 def answered(arguments: Sequence[str]) -> int:
     """Run a command line and return the exit status."""
     try:
-        status = app(_global_options_first(arguments or ["--help"]), prog_name="byjy", standalone_mode=False)
+        command = _command()
+        status = command(_global_options_first(arguments or ["--help"]), prog_name="byjy", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except _UsageError as error:
@@ -84,8 +116,15 @@ def answered(arguments: Sequence[str]) -> int:
     return status if isinstance(status, int) else YES
 
 
+@cache
+def _command() -> Callable[..., object]:
+    """The tree of commands; making it takes longer than most of them."""
+    return typer.main.get_command(app)
+
+
 def _failed(error: Exception, *, verbose: bool) -> int:
     from byjy_events import ByjyError
+    from byjy_events.proof.errors import HistoryChanged
     from byjy_ops.errors import OutputClosed
     from projections import GroupOutdated, ProjectionStopped
 
@@ -99,7 +138,7 @@ def _failed(error: Exception, *, verbose: bool) -> int:
         _complain(str(error))
     else:
         _complain(f"{type(error).__name__}: {error}{'' if verbose else ' (--verbose tells more)'}")
-    return NO if isinstance(error, ProjectionStopped | GroupOutdated) else BAD
+    return NO if isinstance(error, ProjectionStopped | GroupOutdated | HistoryChanged) else BAD
 
 
 def _complain(sentence: str) -> None:

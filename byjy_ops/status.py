@@ -13,9 +13,11 @@ from msgspec import Struct, to_builtins
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from byjy_events.database import display, is_sqlite, parse_url
+from byjy_events.proof import CheckpointPlace
 from byjy_events.schema import SCHEMA_REVISION, events
 from byjy_ops.listing import emit, text, utc, write_json
 from byjy_ops.reading import Fetch, existing_database, own_revision
+from byjy_ops.sealed import SealedReport, sealed
 from byjy_ops.session import NO, YES
 from projections import Group
 from projections.checkpoints import GroupState, projection_checkpoints
@@ -59,6 +61,7 @@ class Report(Struct):
     Attributes:
         groups: those that are installed, and others that have a checkpoint.
         problems: what is wrong with installed groups that cannot be used.
+        sealed: the newest checkpoint of the log in the database, and in each place outside that is known.
     """
 
     database: str
@@ -67,20 +70,21 @@ class Report(Struct):
     head: int | None = None
     head_recorded_at: int | None = None
     groups: list[GroupReport] = []
+    sealed: list[SealedReport] = []
     problems: list[str] = []
     warnings: list[str] = []
 
     @property
     def well(self) -> bool:
         """Whether nothing needs attention."""
-        wrong = self.problems or any(group.problem for group in self.groups)
-        return self.schema_revision == self.expected_revision and not wrong
+        wrong = [*self.problems, *(group.problem for group in self.groups), *(one.problem for one in self.sealed)]
+        return self.schema_revision == self.expected_revision and not any(wrong)
 
 
-async def status(database: str, *, as_json: bool) -> int:
+async def status(database: str, places: Sequence[CheckpointPlace] = (), *, as_json: bool) -> int:
     """Show the report; the answer is no when something needs attention."""
     async with existing_database(database) as engine:
-        report = await reported(engine)
+        report = await reported(engine, places)
     if as_json:
         write_json([to_builtins(report)])
     else:
@@ -88,8 +92,11 @@ async def status(database: str, *, as_json: bool) -> int:
     return YES if report.well else NO
 
 
-async def reported(engine: AsyncEngine) -> Report:
+async def reported(engine: AsyncEngine, places: Sequence[CheckpointPlace] = ()) -> Report:
     """Look at everything, in one snapshot.
+
+    Args:
+        places: where checkpoints are exported to.
 
     Raises:
         NotAByjyDatabase: it holds tables of something else.
@@ -106,6 +113,8 @@ async def reported(engine: AsyncEngine) -> Report:
     if report.schema_revision == SCHEMA_REVISION:
         async with engine.connect() as connection:
             await _look(connection, report, installed.groups)
+            assert report.head is not None
+            report.sealed = await sealed(connection, report.head, places)
     return report
 
 
@@ -187,9 +196,20 @@ def _sentences(report: Report) -> str:
             lines.append(("", f"{group.passed_over} events of unknown type passed over"))
         if group.problem:
             lines.append(("problem", text(group.problem)))
+    for one in report.sealed:
+        lines.append(("sealed", f"{text(one.place)}: {_sealed_at(one)}"))
+        if one.problem:
+            lines.append(("problem", text(one.problem)))
     lines += [("problem", text(problem)) for problem in report.problems]
     lines += [("warning", warning) for warning in report.warnings]
     return "".join(f"{label:<9} {line}\n" for label, line in lines)
+
+
+def _sealed_at(report: SealedReport) -> str:
+    at = f"at {report.size}" if report.size else "no checkpoint"
+    if not report.lag_events:
+        return at
+    return f"{at}, {report.lag_events} events and {report.lag_seconds:.1f} s behind"
 
 
 def _schema(report: Report) -> str:

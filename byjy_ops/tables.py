@@ -34,6 +34,7 @@ class Filters(NamedTuple):
     account: str | None = None
     order: UUID | None = None
     since: int | None = None
+    execution: UUID | None = None
 
     @property
     def given(self) -> dict[str, str]:
@@ -90,10 +91,11 @@ ORDERS = Table(
         Column("cancel_requested_at", "cancel requested (UTC)", instant=True),
         Column("amend_requested_at", "amend requested (UTC)", instant=True),
         Column("strategy_id"),
+        Column("strategy_execution_id"),
         Column("external"),
         Column("is_test", "test"),
     ),
-    frozenset({"pair", "status", "open_only", "account", "order", "since"}),
+    frozenset({"pair", "status", "open_only", "account", "order", "since", "execution"}),
     OrderStatus,
     lambda row: {"leaves_quantity": rows_of(OrderRow, [row])[0].leaves_quantity},
 )
@@ -117,8 +119,9 @@ TRADES = Table(
         Column("execution_id"),
         Column("exchange"),
         Column("is_test", "test"),
+        Column("strategy_execution_id"),
     ),
-    frozenset({"pair", "order", "account", "since"}),
+    frozenset({"pair", "order", "account", "since", "execution"}),
 )
 POSITIONS = Table(
     positions,
@@ -300,6 +303,8 @@ def _conditions(table: Table, filters: Filters, pairs: Pairs) -> list[sa.ColumnE
         conditions.append(c.account == filters.account)
     if filters.order is not None:
         conditions.append((c.id if table is ORDERS else c.order_id) == filters.order)
+    if filters.execution is not None:
+        conditions.append(c.strategy_execution_id == filters.execution)
     if filters.since is not None and table.since is not None:
         conditions.append(c[table.since] >= filters.since)
     return conditions

@@ -13,10 +13,13 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context
 
+import byjy_events.heartbeat_table
 import byjy_events.log_table
+import byjy_events.proof.tables
 import byjy_events.schema
 import byjy_events.sealing.key_store
 import projections.checkpoints
+import projections.configuration.table
 import projections.ownership
 import projections.tables
 import projections.trail

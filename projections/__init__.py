@@ -1,7 +1,17 @@
 """The read side: tables that follow the log, exactly once, and can be folded again from nothing but the log."""
 
+from projections.api_keys.credential import Credential
+from projections.api_keys.credentials import Credentials
+from projections.api_keys.errors import ApiKeyRefused, ApiKeyState, CredentialTaken, InvalidCredential, OwnerRefused
+from projections.api_keys.queries import ApiKeyQueries
+from projections.api_keys.table import ApiKeyRow
 from projections.catching_up import catch_up
 from projections.checkpoints import GroupState, GroupStatus, group_statuses
+from projections.configuration.configuration import Configuration
+from projections.configuration.projection import CONFIGURATION
+from projections.configuration.setting import Setting
+from projections.configuration.table import ConfigurationRow
+from projections.configuration.writing import Json
 from projections.creating import create_tables
 from projections.desk import OrderDesk
 from projections.difference import DifferenceKind, RowDifference, TableDifference
@@ -22,6 +32,7 @@ from projections.errors import (
     WaitTimeout,
 )
 from projections.marks import InvalidMark, MarkedPosition, marked, unrealized_pnl
+from projections.ownership import OWNERSHIP
 from projections.past import Clock, Instant, InvalidMoment, Past, position_at, projections_as_of
 from projections.projection import EVERY_EVENT, Evolved, Group, Key, Projection, on
 from projections.projector import Projector
@@ -31,6 +42,8 @@ from projections.registry import group_named, installed_groups
 from projections.revision import Ask, Revised, Revising, Revision
 from projections.rows import (
     AnomalyRow,
+    ExecutionFeeRow,
+    ExecutionTotalsRow,
     OrderAliasRow,
     OrderFeeRow,
     OrderRow,
@@ -41,24 +54,60 @@ from projections.rows import (
     TradeRow,
     TradingPairRow,
 )
+from projections.strategies.desk import StrategyDesk
+from projections.strategies.errors import ExecutionRefused, StrategyRefused, StrategyRunning, UserUnfit
+from projections.strategies.parameters import ParametersVersion
+from projections.strategies.queries import ExecutionSeen, StrategyQueries
+from projections.strategies.running import Execution
+from projections.strategies.table import StrategyExecutionRow, StrategyRow
 from projections.tables import AliasKind, AnomalyKind, PositionSide, TradeStatus
 from projections.trading import TRADING
 from projections.trail import TRAIL, Trail, TrailRow
+from projections.users.directory import UserDirectory
+from projections.users.errors import (
+    InvalidEmail,
+    InvalidPassword,
+    InvalidUsername,
+    LoginRefused,
+    UnknownUser,
+    UserRefused,
+)
+from projections.users.lockout import LockoutPolicy
+from projections.users.login import Authenticated, Logins
+from projections.users.queries import UserQueries
+from projections.users.table import UserRow
 from projections.verifying import Verification, verify
 
 __all__ = [
+    "CONFIGURATION",
     "EVERY_EVENT",
+    "OWNERSHIP",
     "TRADING",
     "TRAIL",
     "AliasKind",
     "AnomalyKind",
     "AnomalyRow",
+    "ApiKeyQueries",
+    "ApiKeyRefused",
+    "ApiKeyRow",
+    "ApiKeyState",
     "Ask",
+    "Authenticated",
     "BrokenEntryPoint",
     "Clock",
+    "Configuration",
+    "ConfigurationRow",
+    "Credential",
+    "CredentialTaken",
+    "Credentials",
     "DifferenceKind",
     "Doubt",
     "Evolved",
+    "Execution",
+    "ExecutionFeeRow",
+    "ExecutionRefused",
+    "ExecutionSeen",
+    "ExecutionTotalsRow",
     "FilterViolated",
     "Group",
     "GroupOutdated",
@@ -68,14 +117,24 @@ __all__ = [
     "GroupsCollide",
     "Instant",
     "IntentRefused",
+    "InvalidCredential",
+    "InvalidEmail",
     "InvalidMark",
     "InvalidMoment",
+    "InvalidPassword",
+    "InvalidUsername",
+    "Json",
     "Key",
+    "LockoutPolicy",
+    "LoginRefused",
+    "Logins",
     "MarkedPosition",
     "OrderAliasRow",
     "OrderDesk",
     "OrderFeeRow",
     "OrderRow",
+    "OwnerRefused",
+    "ParametersVersion",
     "Past",
     "PositionCycleRow",
     "PositionFeeRow",
@@ -93,6 +152,13 @@ __all__ = [
     "Revision",
     "Row",
     "RowDifference",
+    "Setting",
+    "StrategyDesk",
+    "StrategyExecutionRow",
+    "StrategyQueries",
+    "StrategyRefused",
+    "StrategyRow",
+    "StrategyRunning",
     "TableDifference",
     "TablesUnusable",
     "TemporarySpaceShort",
@@ -102,6 +168,12 @@ __all__ = [
     "Trail",
     "TrailRow",
     "UnknownGroup",
+    "UnknownUser",
+    "UserDirectory",
+    "UserQueries",
+    "UserRefused",
+    "UserRow",
+    "UserUnfit",
     "Verification",
     "WaitTimeout",
     "catch_up",

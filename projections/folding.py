@@ -1,9 +1,11 @@
 """Folding a chunk of events over the rows of a group, in memory and without awaiting.
 
 The rows that a chunk needs are named first (:meth:`Fold.plan`), brought in by the caller (:meth:`Fold.bring`), and then
-every event is folded by every projection concerned, in order of position (:meth:`Fold.run`). What changed since it was
-taken last comes out as one :class:`Changes` per projection, parents first (:meth:`Fold.take`). Live projection, rebuild
-and the past all pass here.
+every event is folded by every projection concerned, in order of position (:meth:`Fold.go`). Rows may then turn out to
+be concerned that no event named (:meth:`Fold.plan_concerned`): these too are brought in, and folded in the same order.
+That gives the rows that folding event by event would, since nothing but such events ever evolves them. What changed
+since it was taken last comes out as one :class:`Changes` per projection, parents first (:meth:`Fold.take`). Live
+projection, rebuild and the past all pass here.
 """
 
 from __future__ import annotations
@@ -83,8 +85,11 @@ class _Table(msgspec.Struct):
 _Concern = tuple[_Table, dict[Key, _Cell], Any, Any, bool]
 """A table, its cells, ``keys`` of its projection, its handler for a type of event, and whether that only makes rows."""
 
-_Work = list[Any]
+Work = list[Any]
 """Event, table, handler and cell, again and again: flat, since a tuple for each would be one more object."""
+
+Wanted = dict[Projection[Any], list[Key]]
+"""Rows that have to be brought in."""
 
 
 class Fold:
@@ -100,6 +105,8 @@ class Fold:
             for event_type, projections in group.by_event.items()
         }
         self._concerned_always = self._concerned.get(Event)
+        self._named = {one.row_type: one for one in group.projections if one.named_by_others}
+        self._noted: list[tuple[Recorded, type[Any], Key]] = []
         self._seen: Seen | None = None
 
     @property
@@ -114,6 +121,7 @@ class Fold:
 
     def drop(self) -> None:
         """Drop every row. Each has to be stored already."""
+        self._noted = []
         for table in self._tables.values():
             table.cells.clear()
             table.changed, table.added = [], {}
@@ -127,14 +135,14 @@ class Fold:
         self.drop()
         self._seen = Seen() if empty else None
 
-    def plan(self, events: Sequence[Recorded]) -> tuple[_Work, dict[Projection[Any], list[Key]], int]:
+    def plan(self, events: Sequence[Recorded]) -> tuple[Work, Wanted, int]:
         """Which projections fold which events, which rows have to be brought in, and what is passed over.
 
         Raises:
             FoldFailed: an event needs a newer program, or ``keys`` raised.
         """
-        work: _Work = []
-        wanted: dict[Projection[Any], list[Key]] = {}
+        work: Work = []
+        wanted: Wanted = {}
         passed_over = 0
         with collector.paused():
             for recorded in events:
@@ -168,20 +176,31 @@ class Fold:
                 for row in each.rows:
                     self._seen.before((each.projection.name, each.projection.key_of(row)))
 
-    def run(self, work: _Work) -> list[Changes]:
-        """Fold, and take what changed. On failure the rows in memory are useless: :meth:`forget` them.
+    def plan_concerned(self) -> tuple[Work, Wanted]:
+        """What is left to fold after :meth:`go`: the rows that were named meanwhile. Empty: nothing is.
 
         Raises:
-            FoldFailed: a projection raised.
+            FoldFailed: a row was named that cannot be folded by its event.
         """
-        self.go(work)
-        return self.take()
+        work: Work = []
+        wanted: Wanted = {}
+        if not self._noted:
+            return work, wanted
+        noted, self._noted = self._noted, []
+        with collector.paused():
+            for recorded, row_type, key in noted:
+                try:
+                    table, handler = self._named_concern(row_type, type(recorded.event))
+                    work += (recorded, table, handler, table.cells.get(key) or self._new_cell(table, key, wanted))
+                except Exception as error:
+                    raise FoldFailed(recorded, error) from error
+        return work, wanted
 
     def take(self) -> list[Changes]:
         """What changed since it was taken last. Rows that changed several times are there once."""
         return [table.take() for table in self._tables.values() if table.changed or table.added]
 
-    def go(self, work: _Work) -> None:
+    def go(self, work: Work) -> None:
         """Fold. On failure the rows in memory are useless: :meth:`forget` them.
 
         Raises:
@@ -195,6 +214,8 @@ class Fold:
                     after = handler(row, recorded.event, recorded, cell.key)
                     if type(after) is Evolved:
                         self._add(after)
+                        if after.concerns:
+                            self._note(table, recorded, after)
                         after = after.row
                     if after is row:
                         continue
@@ -214,7 +235,7 @@ class Fold:
         table, handler = self._tables[projection], projection.handler(event_type)
         return table, table.cells, projection.keys, handler, getattr(handler, "__makes__", False)
 
-    def _new_cell(self, table: _Table, key: Key, wanted: dict[Projection[Any], list[Key]]) -> _Cell:
+    def _new_cell(self, table: _Table, key: Key, wanted: Wanted) -> _Cell:
         cell = _Cell(key)
         if not table.append_only:
             table.cells[key] = cell
@@ -228,6 +249,19 @@ class Fold:
             if owner is None:
                 raise TypeError(f"{type(row).__name__} is not a row of an append-only projection of the group")
             owner.added.setdefault(owner.projection.key_of(row), row)
+
+    def _note(self, table: _Table, recorded: Recorded, evolved: Evolved[Any]) -> None:
+        if table.projection.named_by_others:
+            raise TypeError(f"{table.projection.name} names rows itself, though others name its own")
+        self._noted += ((recorded, row_type, key) for row_type, key in evolved.concerns)
+
+    def _named_concern(self, row_type: type[Any], event_type: type[Any]) -> tuple[_Table, Any]:
+        projection = self._named.get(row_type)
+        if projection is None:
+            raise TypeError(f"{row_type.__name__} is not a row of a projection of the group that others name")
+        if projection.handles.isdisjoint((event_type, Event)):
+            raise TypeError(f"{projection.name} handles no {event_type.__name__}")
+        return self._tables[projection], projection.handler(event_type)
 
     def _unknown(self, recorded: Recorded) -> bool:
         """Whether the event is of a type that this program does not know; a newer version of a handled one stops."""

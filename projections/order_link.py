@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, ClassVar
+from uuid import UUID
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from byjy_events.event import Event
@@ -13,11 +15,13 @@ from byjy_events.numbers import ZERO
 from byjy_events.recorded import Recorded
 from byjy_events.vocabulary.orders import OrderLinked, OrderStatus
 from projections.anomalies import anomaly
+from projections.execution_totals import totals_anew
+from projections.fees import fees_anew
 from projections.order_status import ENDED, status_of
 from projections.order_trades import fees_by_asset, with_trades
 from projections.pending import pending, with_pending
-from projections.revision import Ask, Revised, Revising
-from projections.rows import OrderAliasRow, OrderFeeRow, OrderRow, Row, TradeRow
+from projections.revision import Ask, Asking, Revised, Revising
+from projections.rows import ExecutionFeeRow, OrderAliasRow, OrderFeeRow, OrderRow, TradeRow
 from projections.tables import AnomalyKind
 
 
@@ -37,19 +41,31 @@ class OrderLinks:
         own_trades = yield Ask(row_type=TradeRow, equal={"order_id": own[0].id}, by=("position",))
         other_trades = yield Ask(row_type=TradeRow, equal={"order_id": other[0].id}, by=("position",))
         aliases = yield Ask(row_type=OrderAliasRow, equal={"order_id": other[0].id}, by=("claimed_at",))
-        moved = [replace(one, order_id=own[0].id) for one in other_trades]
+        execution = own[0].strategy_execution_id
+        moved = [replace(one, order_id=own[0].id, strategy_execution_id=execution) for one in other_trades]
         trades = sorted([*own_trades, *moved], key=attrgetter("position"))
         merged = _with_all_trades(_merged(own[0], other[0], recorded), own[0], other[0], trades)
-        rows: list[Row] = [merged, *moved, *(replace(one, order_id=own[0].id) for one in aliases)]
+        rows: list[Struct] = [merged, *moved, *(replace(one, order_id=own[0].id) for one in aliases)]
         fees = fees_by_asset(trades)
         rows += [OrderFeeRow(order_id=own[0].id, asset=asset, amount=amount) for asset, amount in fees.items()]
         if merged.quantity is not None and own[0].filled_quantity <= merged.quantity < merged.filled_quantity:
             message = f"{merged.filled_quantity} filled of an order for {merged.quantity}"
             rows.append(anomaly(AnomalyKind.OVERFILL, recorded, message, merged.trading_pair_id))
-        gone: list[tuple[type[Row], Any]] = [(OrderRow, other[0].id)]
+        gone: list[tuple[type[Struct], Any]] = [(OrderRow, other[0].id)]
         gone += [(OrderFeeRow, (other[0].id, asset)) for asset in fees_by_asset(other_trades)]
         gone += [(OrderFeeRow, (own[0].id, asset)) for asset in fees_by_asset(own_trades).keys() - fees.keys()]
+        if execution is not None:
+            more_rows, more_gone = yield from _of_execution(execution, moved, recorded)
+            rows, gone = [*rows, *more_rows], [*gone, *more_gone]
         return Revised(rows, gone)
+
+
+def _of_execution(execution: UUID, moved: list[TradeRow], recorded: Recorded) -> Asking:
+    """From now on the other order's trades are the execution's too."""
+    rows, gone = yield from totals_anew(execution, moved, recorded)
+    key = {"strategy_execution_id": execution}
+    more_rows, more_gone = yield from fees_anew(ExecutionFeeRow, key, [], moved)
+    return [*rows, *more_rows], [*gone, *more_gone]
 
 
 def _conflict(own: Sequence[OrderRow], other: Sequence[OrderRow], event: OrderLinked) -> str | None:

@@ -22,6 +22,7 @@ from byjy_events.vocabulary import orders as events
 from byjy_events.vocabulary.orders import OrderStatus
 from projections.amounts import total
 from projections.anomalies import anomaly
+from projections.execution_totals import concerns_of_fill, concerns_of_placing
 from projections.order_fills import Changes, after_fill, oddities_of_fill
 from projections.order_restatement import after_restatement
 from projections.order_status import ENDED, status_of
@@ -30,6 +31,7 @@ from projections.pending import pending, with_pending
 from projections.projection import Evolved, Key, Projection, on
 from projections.rows import AnomalyRow, OrderRow
 from projections.tables import AnomalyKind, orders
+from projections.trades import trade_of
 
 OrderAnswer = OrderRow | Evolved[OrderRow] | None
 
@@ -48,7 +50,8 @@ class Orders(Projection[OrderRow]):
     @on(events.OrderPlaced)
     def placed(self, row: OrderRow | None, event: events.OrderPlaced, recorded: Recorded, key: UUID) -> OrderAnswer:
         if row is None:
-            return _placed(event, recorded, key)
+            own = _placed(event, recorded, key)
+            return own if own.strategy_execution_id is None else Evolved(own, concerns=concerns_of_placing(event))
         if row.external:
             return _adopted(row, event, recorded)
         return Evolved(row, (anomaly(AnomalyKind.PLACED_AGAIN, recorded, "placed again; the first placing stands"),))
@@ -71,6 +74,9 @@ class Orders(Projection[OrderRow]):
         odd = oddities_of_fill(known, changed, event, recorded)
         if known.external:
             odd = (_unknown(recorded, known.trading_pair_id), *odd)
+        execution = known.strategy_execution_id
+        if execution is not None:
+            return Evolved(changed, (trade_of(event, recorded, execution), *odd), concerns_of_fill(event, execution))
         return Evolved(changed, odd) if odd else changed
 
     @on(events.OrderRejected)
@@ -193,11 +199,11 @@ def _adopted(row: OrderRow, event: events.OrderPlaced, recorded: Recorded) -> Or
         last_position=own.last_position,
     )
     changed = replace(changed, status=status_of(changed))
-    quantity = changed.quantity or ZERO
+    quantity, concerns = changed.quantity or ZERO, concerns_of_placing(event)
     if changed.filled_quantity <= quantity:
-        return changed
+        return Evolved(changed, concerns=concerns)
     message = f"{changed.filled_quantity} was filled of {quantity} before the order was placed"
-    return Evolved(changed, (anomaly(AnomalyKind.OVERFILL, recorded, message, row.trading_pair_id),))
+    return Evolved(changed, (anomaly(AnomalyKind.OVERFILL, recorded, message, row.trading_pair_id),), concerns)
 
 
 # --- changes by one event -------------------------------------------------------------------------

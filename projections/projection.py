@@ -63,10 +63,14 @@ class Evolved(Struct, Generic[R], frozen=True):
         row: what ``evolve`` would have returned alone.
         also: rows that are only ever inserted, e.g. an ``AnomalyRow``. Each belongs to the append-only projection
             whose ``row_type`` it is. Of several with the same primary key the first one counts.
+        concerns: further rows that the event concerns, by type and key, none twice: those that the event does not
+            name itself and that only the row knows of. Each belongs to a projection of the group that is
+            ``named_by_others``, which evolves it by the same event.
     """
 
     row: R | None
     also: tuple[Struct, ...] = ()
+    concerns: tuple[tuple[type[Struct], Key], ...] = ()
 
 
 def on(*event_types: type[Event], makes: bool = False) -> Callable[[H], H]:
@@ -95,6 +99,9 @@ class Projection(Generic[R]):
         table: its primary key is what ``keys`` names.
         row_type: a Struct with one field for each column, named and ordered alike.
         append_only: rows never change, so none need be loaded; a row whose key is there already is dropped.
+        named_by_others: its rows are those that other projections of the group name in ``Evolved.concerns``, and
+            ``keys`` is never asked. It names none itself. What it adds in ``Evolved.also`` has keys that no other
+            event gives, as those of anomalies, which have the position in them.
         handles: the types of event that concern it: those marked with :func:`on`, unless it is set, as a
             projection does that overrides ``evolve`` itself. :data:`EVERY_EVENT`: all of them.
     """
@@ -104,6 +111,7 @@ class Projection(Generic[R]):
     table: ClassVar[sa.Table]
     row_type: type[R]
     append_only: ClassVar[bool] = False
+    named_by_others: ClassVar[bool] = False
     handles: ClassVar[frozenset[type[Event]]] = frozenset()
     _methods: ClassVar[dict[type[Event], Callable[..., Any]]] = {}
 
@@ -126,7 +134,7 @@ class Projection(Generic[R]):
         Args:
             row: the row as it is; None: there is none.
             recorded: an event of a type in ``handles``.
-            key: one of ``keys(recorded)``.
+            key: one of ``keys(recorded)``, or of those that others named.
 
         Returns:
             The new row; the same object if nothing changed; None: there is no such row (an existing one goes).
@@ -167,8 +175,8 @@ class Group:
         revisions: for each type of event that revises the past how it does.
         declared_version: the names and versions of all of them, e.g. ``orders=1 trades=2``.
         handles: the types of event that concern any of them.
-        by_event: for each of these types the projections concerned, parents first; for ``Event`` itself those that
-            every event concerns.
+        by_event: for each of these types the projections whose ``keys`` say which rows it concerns, parents first; for
+            ``Event`` itself those that every event concerns.
         by_row_type: for each type of row the projection that owns it.
 
     Raises:
@@ -195,7 +203,11 @@ class Group:
                 raise TypeError(f"{name}: a {what} of {len(value)} characters, more than {limit}: {value}")
         self.handles = frozenset(self.revisions).union(*(one.handles for one in self.projections))
         self.by_event: dict[type[Event], tuple[Projection[Any], ...]] = {
-            event_type: tuple(one for one in self.projections if not one.handles.isdisjoint((event_type, Event)))
+            event_type: tuple(
+                one
+                for one in self.projections
+                if not (one.named_by_others or one.handles.isdisjoint((event_type, Event)))
+            )
             for event_type in self.handles
         }
         self.by_row_type: dict[type[Struct], Projection[Any]] = {one.row_type: one for one in self.projections}

@@ -20,6 +20,8 @@ from projections import statements
 from projections.marks import MarkedPosition, checked, marked
 from projections.rows import (
     AnomalyRow,
+    ExecutionFeeRow,
+    ExecutionTotalsRow,
     OrderFeeRow,
     OrderRow,
     PositionCycleRow,
@@ -180,6 +182,28 @@ class Queries:
     async def position_fees(self, pair: UUID, account: str, is_test: bool = False) -> list[PositionFeeRow]:
         """What a position cost over its whole life, a row for each asset."""
         return await self._all(PositionFeeRow, statements.fees_of_position(pair, account, is_test), Scope(pair=pair))
+
+    async def orders_of_execution(
+        self, execution: UUID, after: OrderRow | None = None, limit: int = 100, newest_first: bool = False
+    ) -> list[OrderRow]:
+        """The orders that one execution of a strategy placed, by ``created_at``."""
+        return await self._all(OrderRow, statements.orders_of_execution(execution, after, limit, newest_first))
+
+    async def trades_of_execution(
+        self, execution: UUID, after: TradeRow | None = None, limit: int = 100, newest_first: bool = False
+    ) -> list[TradeRow]:
+        """The trades of one execution of a strategy: by pair, account and paper, and there in the order of the log."""
+        return await self._all(TradeRow, statements.trades_of_execution(execution, after, limit, newest_first))
+
+    async def execution_totals(
+        self, execution: UUID, after: ExecutionTotalsRow | None = None, limit: int = 100
+    ) -> list[ExecutionTotalsRow]:
+        """What one execution of a strategy came to, by pair, account and paper; none: it placed no order."""
+        return await self._all(ExecutionTotalsRow, statements.totals_of_execution(execution, after, limit))
+
+    async def execution_fees(self, execution: UUID) -> list[ExecutionFeeRow]:
+        """What one execution of a strategy cost, a row for each asset."""
+        return await self._all(ExecutionFeeRow, statements.fees_of_execution(execution))
 
     async def pair(self, pair: UUID) -> TradingPairRow | None:
         """One trading pair by its id; None: nobody ever named it."""

@@ -17,8 +17,9 @@ from itertools import combinations
 from typing import NamedTuple
 
 from byjy_events.errors import ByjyError
-from byjy_events.grants import KEY_STORE, SYSTEM_LOGS, THE_LOG
+from byjy_events.grants import HEARTBEATS, KEY_STORE, SYSTEM_LOGS, THE_LOG, THE_TREE
 from projections.checkpoints import projection_checkpoints
+from projections.configuration.projection import CONFIGURATION
 from projections.errors import BrokenEntryPoint, GroupsCollide, UnknownGroup
 from projections.ownership import OWNERSHIP
 from projections.projection import Group
@@ -30,10 +31,10 @@ ENTRY_POINTS = "byjy_events.groups"
 
 OWN_PACKAGE = "byjy-events"
 
-OWN_GROUPS = (TRADING, OWNERSHIP, TRAIL)
+OWN_GROUPS = (TRADING, OWNERSHIP, CONFIGURATION, TRAIL)
 """Whose tables come with the schema."""
 
-MACHINERY = frozenset({*THE_LOG, projection_checkpoints.name, SYSTEM_LOGS, KEY_STORE})
+MACHINERY = frozenset({*THE_LOG, *THE_TREE, projection_checkpoints.name, SYSTEM_LOGS, HEARTBEATS, KEY_STORE})
 """Tables that no group may own."""
 
 

@@ -17,7 +17,7 @@ from byjy_events.database import is_sqlite, open_engine, sqlite_path
 from byjy_events.log import EventLog
 from byjy_events.recorded import Recorded
 from projections.errors import ReplayFailed
-from projections.folding import Changes, Fold, FoldFailed
+from projections.folding import Changes, Fold, FoldFailed, Wanted
 from projections.postgres_scratch import PostgresScratch
 from projections.projection import Group, Key, Projection
 from projections.revision import Ask
@@ -131,12 +131,11 @@ class Replay:
     async def _go(self, chunk: Sequence[Recorded]) -> None:
         try:
             work, wanted, passed_over = self._fold.plan(chunk)
-            if wanted and self._dropped:
-                await self._settle()  # rows that are neither in memory nor stored yet would seem not to be there
-            for projection, keys in wanted.items():
-                self._fold.bring(projection, await self.scratch.load(projection, keys))
-            await asyncio.sleep(0)  # appends of this process go on
-            self._fold.go(work)
+            while work:
+                await self._bring(wanted)
+                await asyncio.sleep(0)  # appends of this process go on
+                self._fold.go(work)
+                work, wanted = self._fold.plan_concerned()
         except FoldFailed as error:
             raise self._failed(error.recorded, error.cause) from error.cause
         self.passed_over += passed_over
@@ -146,6 +145,12 @@ class Replay:
         if self._fold.full:
             self._fold.drop()
             self._dropped = True
+
+    async def _bring(self, wanted: Wanted) -> None:
+        if wanted and self._dropped:
+            await self._settle()  # rows that are neither in memory nor stored yet would seem not to be there
+        for projection, keys in wanted.items():
+            self._fold.bring(projection, await self.scratch.load(projection, keys))
 
     async def _flush(self) -> None:
         """Begin to store what changed. Rows stay in memory as long as there is room, so most are stored once."""

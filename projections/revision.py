@@ -53,6 +53,12 @@ class Revised(Struct, frozen=True):
     gone: Sequence[tuple[type[Struct], Key]] = ()
 
 
+Part = tuple[list[Struct], list[tuple[type[Struct], Key]]]
+"""Rows and gone of an answer that is put together from several."""
+
+Asking = Generator[Ask, Sequence[Any], Part]
+"""A part of the conversation."""
+
 Revising = Generator[Ask, Sequence[Any], Revised]
 """Yields what it asks for, is sent the rows that there are, returns what becomes of them."""
 

@@ -138,7 +138,11 @@ class OrderFeeRow(Row, frozen=True, kw_only=True, gc=False):
 
 
 class TradeRow(Row, frozen=True, kw_only=True, gc=False):
-    """A row of ``trades``: one execution, as the venue told it last. ``id`` is the event id of the fill."""
+    """A row of ``trades``: one execution, as the venue told it last. ``id`` is the event id of the fill.
+
+    Attributes:
+        strategy_execution_id: the execution of a strategy that its order was placed by; None: none is known.
+    """
 
     id: UUID
     order_id: UUID
@@ -158,6 +162,7 @@ class TradeRow(Row, frozen=True, kw_only=True, gc=False):
     status: TradeStatus = TradeStatus.EXECUTED
     revised_position: int | None = None
     fee_in: FeeIn | None = None
+    strategy_execution_id: UUID | None = None
 
 
 class PositionRow(Row, frozen=True, kw_only=True, gc=False):
@@ -219,6 +224,39 @@ class PositionFeeRow(Row, frozen=True, kw_only=True, gc=False):
     trading_pair_id: UUID
     account: str
     is_test: bool = False
+    asset: str
+    amount: Decimal
+
+
+class ExecutionTotalsRow(Row, frozen=True, kw_only=True, gc=False):
+    """A row of ``strategy_execution_totals``: what an execution of a strategy traded of one pair on one account.
+
+    Attributes:
+        orders, fills: how many it placed, and how many trades count: none that was busted.
+        volume: the sum of quantity times price, in the quote asset; None: it left the range of money.
+        quantity, avg_price: what it still holds, signed, and at what average cost; None when flat.
+        realized_pnl: in the quote asset, after fees in the quote and base assets; None: it left the range of money.
+    """
+
+    strategy_execution_id: UUID
+    trading_pair_id: UUID
+    account: str
+    is_test: bool = False
+    orders: int = 0
+    fills: int = 0
+    volume: Decimal | None = ZERO
+    quantity: Decimal = ZERO
+    avg_price: Decimal | None = None
+    realized_pnl: Decimal | None = ZERO
+    created_at: int
+    updated_at: int
+    last_position: int
+
+
+class ExecutionFeeRow(Row, frozen=True, kw_only=True, gc=False):
+    """A row of ``strategy_execution_fees``."""
+
+    strategy_execution_id: UUID
     asset: str
     amount: Decimal
 

@@ -13,7 +13,16 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from byjy_events.vocabulary.orders import OrderStatus
-from projections.rows import AnomalyRow, OrderRow, PositionCycleRow, PositionRow, Row, TradeRow, TradingPairRow
+from projections.rows import (
+    AnomalyRow,
+    ExecutionTotalsRow,
+    OrderRow,
+    PositionCycleRow,
+    PositionRow,
+    Row,
+    TradeRow,
+    TradingPairRow,
+)
 from projections.tables import (
     IN_DOUBT,
     OPEN,
@@ -26,6 +35,8 @@ from projections.tables import (
     position_cycles,
     position_fees,
     positions,
+    strategy_execution_fees,
+    strategy_execution_totals,
     trades,
     trading_pairs,
 )
@@ -163,6 +174,37 @@ def fees_of_position(pair: UUID, account: str, is_test: bool = False) -> Stateme
         sa.select(position_fees), position_fees, trading_pair_id=pair, account=account, is_test=is_test
     )
     return statement.order_by(position_fees.c.asset)
+
+
+def orders_of_execution(
+    execution: UUID, after: OrderRow | None = None, limit: int = 100, newest_first: bool = False
+) -> Statement:
+    """The orders that one execution of a strategy placed, by ``created_at``."""
+    statement = sa.select(orders).where(orders.c.strategy_execution_id == execution)
+    return _page(statement, [orders.c.created_at, orders.c.id], after, limit, newest_first)
+
+
+def trades_of_execution(
+    execution: UUID, after: TradeRow | None = None, limit: int = 100, newest_first: bool = False
+) -> Statement:
+    """The trades of one execution of a strategy: by pair, account and paper, and there in the order of the log."""
+    column = trades.c
+    statement = sa.select(trades).where(column.strategy_execution_id == execution)
+    keys = [column.trading_pair_id, column.account, column.is_test, column.position]
+    return _page(statement, keys, after, limit, newest_first)
+
+
+def totals_of_execution(execution: UUID, after: ExecutionTotalsRow | None = None, limit: int = 100) -> Statement:
+    """What one execution of a strategy came to, by pair, account and paper."""
+    column = strategy_execution_totals.c
+    statement = sa.select(strategy_execution_totals).where(column.strategy_execution_id == execution)
+    return _page(statement, [column.trading_pair_id, column.account, column.is_test], after, limit)
+
+
+def fees_of_execution(execution: UUID) -> Statement:
+    """What one execution of a strategy cost, by asset."""
+    fees = strategy_execution_fees
+    return sa.select(fees).where(fees.c.strategy_execution_id == execution).order_by(fees.c.asset)
 
 
 def pair(pair_id: UUID) -> Statement:

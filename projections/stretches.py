@@ -72,9 +72,12 @@ async def folded(fold: Fold, group: Group, stretch: Sequence[Recorded], source: 
 
 async def _folded(fold: Fold, stretch: Sequence[Recorded], source: Source) -> tuple[list[Changes], int]:
     work, wanted, passed_over = fold.plan(stretch)
-    for projection, keys in wanted.items():
-        fold.bring(projection, await source.load(projection, keys))
-    return fold.run(work), passed_over
+    while work:
+        for projection, keys in wanted.items():
+            fold.bring(projection, await source.load(projection, keys))
+        fold.go(work)
+        work, wanted = fold.plan_concerned()
+    return fold.take(), passed_over
 
 
 async def _revised(group: Group, recorded: Recorded, source: Source) -> Revised:

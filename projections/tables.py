@@ -148,6 +148,12 @@ def _flags_are_bits(*columns: str) -> Any:
     )
 
 
+def _index_of_executions(name: str, *columns: str) -> sa.Index:
+    """Of the rows that belong to the execution of a strategy, execution by execution."""
+    carried = sa.text("strategy_execution_id IS NOT NULL")
+    return sa.Index(name, "strategy_execution_id", *columns, sqlite_where=carried, postgresql_where=carried)
+
+
 trading_pairs = sa.Table(
     "trading_pairs",
     metadata,
@@ -269,6 +275,7 @@ orders = sa.Table(
     ),
     sa.Index("ix_orders_open_account", "account", "id", sqlite_where=sa.text(OPEN), postgresql_where=sa.text(OPEN)),
     sa.Index("ix_orders_in_doubt", "account", "id", sqlite_where=sa.text(IN_DOUBT), postgresql_where=sa.text(IN_DOUBT)),
+    _index_of_executions("ix_orders_strategy_execution_id", "created_at", "id"),
     sqlite_strict=True,
 )
 """Every order, one row each. ``external``: the engine did not place it; what the venue left out is null.
@@ -336,6 +343,7 @@ trades = sa.Table(
     sa.Column("status", Choice(TradeStatus), nullable=False, server_default="EXECUTED"),
     sa.Column("revised_position", BigInt),
     sa.Column("fee_in", Choice(FeeIn)),
+    sa.Column("strategy_execution_id", Uuid),
     one_of("side", Side),
     one_of("liquidity", Liquidity),
     one_of("status", TradeStatus),
@@ -346,12 +354,14 @@ trades = sa.Table(
     sa.Index("ix_trades_trading_pair_id", "trading_pair_id", "executed_at", "position"),
     sa.Index("ix_trades_executed_at", "executed_at", "position"),
     sa.Index("ix_trades_position", "trading_pair_id", "account", "is_test", "position"),
+    _index_of_executions("ix_trades_strategy_execution_id", "trading_pair_id", "account", "is_test", "position"),
     sqlite_strict=True,
 )
 """The executions of orders. ``id`` is the event id of the fill, ``position`` its place in the log.
 
 ``execution_id``, ``quantity``, ``price`` and the fee are as the venue corrected them last, ``revised_position`` is the
-place of the last correction or of the bust. No sum counts a BUSTED one.
+place of the last correction or of the bust. No sum counts a BUSTED one. ``strategy_execution_id`` is that of the order
+when the fill was folded, or when it was linked; null: none was known.
 """
 
 positions = sa.Table(
@@ -434,6 +444,50 @@ position_fees = sa.Table(
 
 Fees in the quote and base asset are part of ``realized_pnl`` already, those in a third asset are not. An asset whose
 fees come to nothing has no row.
+"""
+
+strategy_execution_totals = sa.Table(
+    "strategy_execution_totals",
+    metadata,
+    sa.Column("strategy_execution_id", Uuid, primary_key=True),
+    _pair(primary_key=True),
+    sa.Column("account", word(255), primary_key=True),
+    sa.Column("is_test", Flag, primary_key=True, server_default=sa.false()),
+    sa.Column("orders", BigInt, nullable=False, server_default="0"),
+    sa.Column("fills", BigInt, nullable=False, server_default="0"),
+    sa.Column("volume", Money, server_default="0"),
+    _amount("quantity"),
+    sa.Column("avg_price", Money),
+    sa.Column("realized_pnl", Money, server_default="0"),
+    sa.Column("created_at", Nanoseconds, nullable=False),
+    sa.Column("updated_at", Nanoseconds, nullable=False),
+    sa.Column("last_position", BigInt, nullable=False),
+    _money_is_plain("volume", "quantity", "avg_price", "realized_pnl"),
+    _flags_are_bits("is_test"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+"""What the orders of a strategy's execution came to, one row for each pair, account and kind of money.
+
+``strategy_execution_id`` is no foreign key: executions are in another group, which advances by itself. ``volume`` is
+the sum of quantity times price, in the quote asset. ``quantity`` is what this execution still holds, signed, at
+``avg_price``; these and ``realized_pnl`` are what ``positions`` would have if nobody else traded. ``volume`` and
+``realized_pnl`` are null once they left the range of money.
+"""
+
+strategy_execution_fees = sa.Table(
+    "strategy_execution_fees",
+    metadata,
+    sa.Column("strategy_execution_id", Uuid, primary_key=True),
+    sa.Column("asset", word(255), primary_key=True),
+    _amount("amount"),
+    _money_is_plain("amount"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+"""What an execution of a strategy cost in fees, one row for each asset they were paid in; negative: a rebate.
+
+Fees in the quote and base assets are part of ``realized_pnl`` already. An asset whose fees come to nothing has no row.
 """
 
 anomalies = sa.Table(

@@ -2,47 +2,44 @@
 
 Everything that counted the trade is folded anew as if it had never been, or had been so from the start: its order from
 all of the order's trades; its position from where it was last flat before the trade, and with it the holdings that were
-closed since; the fees of both.
+closed since; the execution of a strategy that it belongs to, from all of its trades; the fees of all three.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
-from decimal import Decimal
+from collections.abc import Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from byjy_events.event import Event
 from byjy_events.identifiers import derived_id
-from byjy_events.numbers import CONTEXT, ZERO
+from byjy_events.numbers import ZERO
 from byjy_events.recorded import Recorded
 from byjy_events.vocabulary.orders import OrderFilled, TradeBusted, TradeCorrected
-from projections.amounts import settled
 from projections.anomalies import anomaly
+from projections.execution_totals import totals_anew
+from projections.fees import fees_anew
 from projections.holdings import after_fill, fee_in
 from projections.order_trades import fees_by_asset, with_trades
 from projections.positions import flat
-from projections.revision import Ask, Revised, Revising
+from projections.revision import Ask, Asking, Part, Revised, Revising
 from projections.rows import (
     AnomalyRow,
+    ExecutionFeeRow,
     OrderFeeRow,
     OrderRow,
     PositionCycleRow,
     PositionFeeRow,
     PositionRow,
-    Row,
     TradeRow,
 )
 from projections.tables import AnomalyKind, TradeStatus
 
 PAGE_ROWS = 1_000
 """Trades of a position that are read and folded at once; for so long other tasks of the process have to wait."""
-
-Gone = tuple[type[Row], Any]
-Part = tuple[list[Row], list[Gone]]
-Asking = Generator[Ask, Sequence[Any], Part]
 
 
 class TradeRevisions:
@@ -63,7 +60,10 @@ class TradeRevisions:
         rows, gone = _of_order(found[0], trades, after, recorded)
         more_rows, more_gone = yield from _of_position(trade, revised, event, recorded)
         fee_rows, fee_gone = yield from _of_position_fees(trade, revised)
-        return Revised([*odd, revised, *rows, *more_rows, *fee_rows], [*gone, *more_gone, *fee_gone])
+        sum_rows, sum_gone = yield from _of_execution(trade, revised, recorded)
+        return Revised(
+            [*odd, revised, *rows, *more_rows, *fee_rows, *sum_rows], [*gone, *more_gone, *fee_gone, *sum_gone]
+        )
 
 
 # --- the trade ------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def _revised(trade: TradeRow, event: TradeBusted | TradeCorrected, position: int
 def _of_order(row: OrderRow, before: Sequence[TradeRow], after: Sequence[TradeRow], recorded: Recorded) -> Part:
     changed = with_trades(row, after, recorded.occurred_at)
     changed = replace(changed, updated_at=recorded.effective_at, last_position=recorded.position)
-    rows: list[Row] = [changed]
+    rows: list[Struct] = [changed]
     if changed.filled_notional is None and row.filled_notional is not None:
         rows.append(_out_of_range(recorded, "order", row.trading_pair_id))
     if changed.quantity is not None and row.filled_quantity <= changed.quantity < changed.filled_quantity:
@@ -141,7 +141,7 @@ def _of_position(trade: TradeRow, revised: TradeRow, event: Any, recorded: Recor
     since = flats[0].closed_position if flats else 0
     stale = yield Ask(row_type=PositionCycleRow, equal=key, by=("closed_position",), after=since)
     row = _as_closed(positions[0], flats[0]) if flats else None
-    cycles: list[Row] = []
+    cycles: list[Struct] = []
     while trades := (yield Ask(row_type=TradeRow, equal=key, by=("position",), after=since, limit=PAGE_ROWS)):
         for one in trades:
             fill = revised if one.id == revised.id else one
@@ -150,7 +150,7 @@ def _of_position(trade: TradeRow, revised: TradeRow, event: Any, recorded: Recor
                 row, cycle = after_fill(before, fill, fill.fee_in, fill.executed_at, fill.position)
                 cycles += [] if cycle is None else [cycle]
         since = trades[-1].position
-    gone: list[Gone] = [(PositionCycleRow, (*key.values(), one.closed_position)) for one in stale]
+    gone: list[tuple[type[Struct], Any]] = [(PositionCycleRow, (*key.values(), one.closed_position)) for one in stale]
     if row is None:
         return [], [*gone, (PositionRow, tuple(key.values()))]
     if positions and row.realized_pnl is None and positions[0].realized_pnl is not None:
@@ -175,24 +175,21 @@ def _as_closed(row: PositionRow, cycle: PositionCycleRow) -> PositionRow:
 
 
 def _of_position_fees(trade: TradeRow, revised: TradeRow) -> Asking:
-    """Fees are sums: what the trade cost is taken away, what it costs now is added."""
     key = {"trading_pair_id": trade.trading_pair_id, "account": trade.account, "is_test": trade.is_test}
-    found = yield Ask(row_type=PositionFeeRow, equal=key)
-    before = {row.asset: row.amount for row in found}
-    after = dict(before)
-    _add(after, [trade], CONTEXT.subtract)
-    _add(after, [] if revised.status is TradeStatus.BUSTED else [revised], CONTEXT.add)
-    changed = {asset: amount for asset, amount in after.items() if amount != before.get(asset, ZERO)}
-    rows: list[Row] = [PositionFeeRow(**key, asset=asset, amount=amount) for asset, amount in changed.items() if amount]  # type: ignore[arg-type]
-    return rows, [(PositionFeeRow, (*key.values(), asset)) for asset, amount in changed.items() if not amount]
+    return fees_anew(PositionFeeRow, key, [trade], [revised])
 
 
-def _add(sums: dict[str, Decimal], trades: Iterable[TradeRow], add: Any) -> None:
-    """A sum that leaves the range of money stays as it was."""
-    for one in trades:
-        if one.fee and one.fee_asset is not None:
-            so_far = sums.get(one.fee_asset, ZERO)
-            sums[one.fee_asset] = settled(add(so_far, one.fee)) or (ZERO if add(so_far, one.fee) == 0 else so_far)
+# --- its execution --------------------------------------------------------------------------------
+
+
+def _of_execution(trade: TradeRow, revised: TradeRow, recorded: Recorded) -> Asking:
+    execution = trade.strategy_execution_id
+    if execution is None:
+        return [], []
+    rows, gone = yield from totals_anew(execution, [revised], recorded)
+    key = {"strategy_execution_id": execution}
+    more_rows, more_gone = yield from fees_anew(ExecutionFeeRow, key, [trade], [revised])
+    return [*rows, *more_rows], [*gone, *more_gone]
 
 
 # --- oddities -------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from projections.aliases import OrderAliases
 from projections.anomalies import Anomalies
-from projections.fees import OrderFees, PositionFees
+from projections.execution_totals import ExecutionTotals
+from projections.fees import ExecutionFees, OrderFees, PositionFees
 from projections.order_link import OrderLinks
 from projections.orders import Orders
 from projections.pairs import TradingPairs
@@ -24,6 +25,8 @@ TRADING = Group(
         Positions(),
         PositionCycles(),
         PositionFees(),
+        ExecutionTotals(),
+        ExecutionFees(),
         Anomalies(),
     ],
     [TradeRevisions(), OrderLinks()],

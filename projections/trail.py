@@ -21,6 +21,8 @@ from projections.rows import Row
 from projections.statements import PAGE_LIMIT, Statement
 from projections.tables import metadata
 
+CORRELATED = "correlation_id IS NOT NULL"
+
 trail = sa.Table(
     "trail",
     metadata,
@@ -32,6 +34,13 @@ trail = sa.Table(
     sa.Column("type", word(128), nullable=False),
     sa.Column("correlation_id", Uuid),
     sa.Index("ix_trail_actor", "actor", "position"),
+    sa.Index(
+        "ix_trail_correlation_id",
+        "correlation_id",
+        "position",
+        sqlite_where=sa.text(CORRELATED),
+        postgresql_where=sa.text(CORRELATED),
+    ),
     sa.Index("ix_trail_recorded_at", "recorded_at", "position"),
     sa.Index("ix_trail_stream_id", "stream_id", "position"),
     sa.Index("ix_trail_type", "type", "position"),
@@ -159,3 +168,10 @@ def _first_since(since: int) -> sa.ScalarSelect[Any]:
     c = trail.c
     found = sa.select(c.position).where(c.recorded_at >= since).order_by(c.recorded_at, c.position).limit(1)
     return found.scalar_subquery()
+
+
+def trail_of(correlation_id: UUID, after: int = 0, limit: int = PAGE_LIMIT) -> Statement:
+    """The places of a correlation's events behind a position, in the order of the log."""
+    c = trail.c
+    wanted = sa.and_(c.correlation_id == correlation_id, c.position > after)
+    return sa.select(c.position).where(wanted).order_by(c.position).limit(limit)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from byjy_events.event import Event, Fact
 from byjy_events.recorded import Recorded
 from byjy_events.stream import Stream
-from projections.projection import Evolved, Group, Key
+from projections.projection import Evolved, Group, Key, Projection
 from projections.revision import Ask, Revised, Revising
 from projections.trading import TRADING
 
@@ -32,17 +32,25 @@ class Folded:
             self._revise(revision.revise(recorded))
 
     def _evolve(self, recorded: Recorded) -> None:
+        concerns: list[tuple[type[Struct], Key]] = []
         for projection in self.group.by_event.get(type(recorded.event), ()):  # type: ignore[arg-type]
-            rows = self.rows[projection.name]
             for key in projection.keys(recorded):
-                answer = projection.evolve(rows.get(key), recorded, key)
-                if type(answer) is Evolved:
-                    self._insert(answer.also)
-                    answer = answer.row
-                if answer is not None:
-                    rows[key] = answer
-                else:
-                    rows.pop(key, None)
+                concerns += self._evolve_row(projection, recorded, key)
+        for row_type, key in concerns:
+            assert not self._evolve_row(self.group.by_row_type[row_type], recorded, key)
+
+    def _evolve_row(self, projection: Projection[Any], recorded: Recorded, key: Key) -> list[tuple[type[Struct], Key]]:
+        """Further rows that it names."""
+        rows = self.rows[projection.name]
+        row = answer = projection.evolve(rows.get(key), recorded, key)
+        if type(answer) is Evolved:
+            self._insert(answer.also)
+            row = answer.row
+        if row is None:
+            rows.pop(key, None)
+        elif not (projection.append_only and key in rows):
+            rows[key] = row
+        return list(answer.concerns) if type(answer) is Evolved else []
 
     def fold_all(self, log: Iterable[Recorded]) -> Folded:
         for recorded in log:

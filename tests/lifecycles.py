@@ -22,6 +22,11 @@ ETH = Pair(exchange="kucoin", symbol="ETH-BTC", base_asset="ETH", quote_asset="B
 Step = tuple[Stream, Event]
 
 
+def execution_of(number: int) -> UUID | None:
+    """Of the order with a number: one of two, or none."""
+    return UUID(int=(0x0190_0000_0000_7000_8000 << 48) + 0xE0 + number % 3) if number % 3 else None
+
+
 class Subject(Struct, frozen=True, kw_only=True):
     """The order that moves are about."""
 
@@ -35,6 +40,11 @@ class Subject(Struct, frozen=True, kw_only=True):
     def stream(self) -> Stream:
         """Ids rise with the number, as those of real orders rise with time."""
         return order_stream(UUID(int=(0x0190_0000_0000_7000_8000 << 48) + self.number))
+
+    @property
+    def execution(self) -> UUID | None:
+        """The execution of a strategy that places it; every third order belongs to none."""
+        return execution_of(self.number)
 
     def fact(self, kind: type[events.OrderFact], **fields: object) -> Event:
         """A fact about this order, which names the order as its venue does."""
@@ -51,6 +61,7 @@ class Subject(Struct, frozen=True, kw_only=True):
             price=price,
             client_order_id=f"c{self.number}",
             is_test=self.is_test,
+            strategy_execution_id=self.execution,
         )
 
     def filled(self, name: str, quantity: Decimal, price: Decimal, **fields: object) -> Event:

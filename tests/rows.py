@@ -10,16 +10,20 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import projections.checkpoints
+import projections.configuration.table
 import projections.ownership
 import projections.trail
 from byjy_events.columns import Flag, Money, Uuid
 from byjy_events.database import open_engine, parse_url
+from byjy_events.heartbeat_table import strategy_execution_heartbeats
 from byjy_events.log_table import system_logs
+from byjy_events.proof.tables import merkle_nodes, tree_checkpoints
 from byjy_events.schema import events
 from byjy_events.sealing.key_store import key_store
 from projections.tables import Choice, metadata
 
 assert projections.checkpoints.projection_checkpoints.metadata is metadata
+assert projections.configuration.table.configurations.metadata is metadata
 assert projections.ownership.OWNERSHIP.tables[0].metadata is metadata
 assert projections.trail.trail.metadata is metadata
 
@@ -28,7 +32,15 @@ ID = UUID("019a0000-0000-7000-8000-000000000001")
 
 def every_table() -> list[sa.Table]:
     """Parents before children."""
-    return [events, system_logs, key_store, *metadata.sorted_tables]
+    return [
+        events,
+        merkle_nodes,
+        tree_checkpoints,
+        system_logs,
+        key_store,
+        strategy_execution_heartbeats,
+        *metadata.sorted_tables,
+    ]
 
 
 def writable_engine(url: str) -> AsyncEngine:
@@ -54,10 +66,20 @@ def a_row_of(table: sa.Table) -> dict[str, Any]:
     row = {column.name: _value(column.type) for column in table.columns}
     if table is events:
         row["leaf_hash"] = bytes(32)
+    if table is merkle_nodes:
+        row["hash"] = bytes(32)
+    if table is tree_checkpoints:
+        row["root"] = bytes(32)
     if table is system_logs:
         row["level"] = "INFO"
-    if table is key_store:
+    if table is key_store or table.name == "api_keys":
         row["erased_at"] = None
+    if table.name == "strategies":
+        row["parameters"] = "{}"
+    if table.name == "strategy_executions":
+        row["finished_at"] = None
+    if table.name == "configurations":
+        row["sealed_value"] = None
     if "status" in row and not isinstance(table.c.status.type, Choice):
         row["status"] = "RUNNING"
     return row

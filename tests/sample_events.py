@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from byjy_events.event import Event, Fact
-from byjy_events.vocabulary import orders, pairs, reservations, users, venue
+from byjy_events.vocabulary import api_keys, configuration, orders, pairs, reservations, strategies, users, venue
 from byjy_events.vocabulary.orders import Liquidity, OrderStatus, OrderType, Side, TimeInForce
 from byjy_events.vocabulary.pairs import Pair, PairStatus
 
@@ -118,15 +118,85 @@ SAMPLES: dict[str, Event] = {
         venue.FactConflicted(
             fact_event_id=ID, fact_type="OrderFilled", fact_position=7, first='{"quantity":"1"}', second="{}"
         ),
+        configuration.ConfigurationSet(
+            key="risk.max_position",
+            value='{"BTCUSDT":0.5}',
+            sealed_value=b"",
+            value_type=configuration.ValueType.OBJECT,
+            description="Per pair, in the base asset.",
+            is_secret=False,
+            version=3,
+        ),
+        configuration.ConfigurationRemoved(key="risk.max_position", version=4),
+        configuration.ConfigurationRevealed(key="venue.binance.api-key", version=2, reason="rotation"),
         reservations.ReservationMade(kind="username", holder=ID),
         reservations.ReservationReleased(kind="username", holder=ID),
         users.UserRegistered(
-            username="ada",
+            username="Ada",
+            username_key="ada",
             email=b"\x01sealed",
             email_hash=bytes(32),
             password_hash=b"\x01sealed",
             role=users.Role.TRADER,
         ),
+        users.UserRenamed(username="Grace", username_key="grace"),
+        users.UserEmailChanged(email=b"\x01sealed", email_hash=bytes(32)),
+        users.UserPasswordChanged(password_hash=b"\x01sealed", rehash=True),
+        users.UserRoleChanged(role=users.Role.AUDITOR),
+        users.UserDeactivated(reason="on leave"),
+        users.UserReactivated(reason="back"),
+        users.LoginReserved(failed_login_count=6, locked_until=1_700_000_000_000_000_000, refused=40),
+        users.LoginSucceeded(),
+        users.UserUnlocked(reason="asked by telephone"),
+        users.UserErased(reason="left"),
+        strategies.StrategyCreated(
+            user_id=ID,
+            name="Größter Maker",
+            name_key="grösster maker",
+            kind="market_maker",
+            parameters='{"levels":[1,2.5]}',
+            is_test=True,
+        ),
+        strategies.StrategyRenamed(name="MM-BTC", name_key="mm-btc"),
+        strategies.StrategyParametersChanged(parameters='{"levels":[]}', parameters_version=2, reason="calmer"),
+        strategies.StrategyActivated(reason="tested"),
+        strategies.StrategyPaused(reason="maintenance of the venue"),
+        strategies.StrategyStopped(reason="does not pay"),
+        strategies.StrategyArchived(reason="replaced"),
+        strategies.StrategyExecutionStarted(strategy_id=ID, parameters_version=2, process="host pid 7", is_test=True),
+        strategies.StrategyExecutionEnded(
+            status=strategies.ExecutionStatus.FAILED, stop_reason="by hand", error="KeyError: 'BTCUSDT'"
+        ),
+        strategies.StrategyExecutionLost(reason="host is gone", last_beat_at=1_767_225_600_000_000_000),
+        api_keys.ApiKeyAdded(
+            user_id=ID,
+            exchange="binance",
+            label="Größte Börse",
+            fingerprint=bytes(32),
+            key=b"\x01sealed key",
+            secret=b"\x01sealed secret",
+            passphrase=b"\x01sealed passphrase",
+            permissions=(api_keys.Permission.READ, api_keys.Permission.TRADE),
+            expires_at=1_767_225_600_000_000_000,
+        ),
+        api_keys.ApiKeyChanged(
+            label="second desk", permissions=(api_keys.Permission.READ,), expires_at=1_767_225_600_000_000_000
+        ),
+        api_keys.ApiKeyReplaced(
+            fingerprint=bytes(32),
+            key=b"\x01sealed key",
+            secret=b"\x01sealed secret",
+            passphrase=b"\x01sealed passphrase",
+            expires_at=1_767_225_600_000_000_000,
+        ),
+        api_keys.ApiKeyRevoked(reason="left the desk"),
+        api_keys.ApiKeyReactivated(reason="is back"),
+        api_keys.ApiKeyRevealed(
+            fields=(api_keys.SecretField.KEY, api_keys.SecretField.SECRET, api_keys.SecretField.PASSPHRASE),
+            reason="start of mm-1",
+        ),
+        api_keys.ApiKeyUsed(),
+        api_keys.ApiKeyErased(reason="the user asked for it"),
     )
 }
 """By the name of the type."""

@@ -24,6 +24,8 @@ FLIPS: dict[str, dict[str, Any]] = {
     "positions": {"realized_pnl": Decimal("0.000000000000000001")},
     "position_cycles": {"peak_quantity": Decimal("0.017")},
     "position_fees": {"amount": Decimal("0.021")},
+    "strategy_execution_totals": {"volume": Decimal("0.1")},
+    "strategy_execution_fees": {"amount": Decimal("0.023")},
     "anomalies": {"message": "all is well"},
 }
 """For each table a column other than it was."""
@@ -37,6 +39,8 @@ STRANGERS: dict[str, dict[str, Any]] = {
     "positions": {"account": "nobody's"},
     "position_cycles": {"account": "nobody's"},
     "position_fees": {"account": "nobody's"},
+    "strategy_execution_totals": {"account": "nobody's"},
+    "strategy_execution_fees": {"asset": "XXX"},
     "anomalies": {"position": 99_999},
 }
 """For each table what makes a copy of a row another row."""

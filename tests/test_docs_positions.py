@@ -13,7 +13,7 @@ from byjy_events.event import Event
 from byjy_events.stream import Stream
 from byjy_events.vocabulary.orders import Side, TradeBusted
 from projections.marks import marked
-from projections.rows import PositionCycleRow, PositionFeeRow, PositionRow
+from projections.rows import ExecutionFeeRow, ExecutionTotalsRow, PositionCycleRow, PositionFeeRow, PositionRow
 from tests.folding import Folded, recorded
 from tests.lifecycles import Subject
 
@@ -95,6 +95,42 @@ def test_the_fees_are_those_of_the_fold() -> None:
     for number, *amounts in rows:
         fees = {row.asset: shown(row.amount) for row in after(int(number)).of(PositionFeeRow)}
         assert fees == dict(zip(("USDT", "BTC", "BNB"), amounts, strict=True))
+
+
+ORDERS = {
+    ("A", Side.BUY): Subject(number=1),
+    ("A", Side.SELL): Subject(number=4, side=Side.SELL),
+    ("B", Side.SELL): Subject(number=2, side=Side.SELL),
+    ("B", Side.BUY): Subject(number=5),
+    ("none", Side.SELL): Subject(number=3, side=Side.SELL),
+}
+"""Of the example about executions."""
+
+
+def test_what_executions_traded_is_what_the_fold_makes() -> None:
+    """Of the execution whose trade it is, and of the position, row by row; and the fees in the end."""
+    (rows,) = tables("Trade")
+    folded = Folded()
+    for place, order in enumerate(ORDERS.values(), 1):
+        folded.fold(recorded(order.placed(Decimal(10), Decimal(100)), place, order.stream))
+    for place, (what, whose, fee, *numbers) in enumerate(rows, len(ORDERS) + 1):
+        order = ORDERS[whose, Side(what.split()[0])]
+        _, quantity, _, price = what.split()
+        amount, _, asset = fee.partition(" ")
+        paid = {"fee": Decimal(amount), "fee_asset": asset} if fee else {}
+        fill = order.filled(str(place), Decimal(quantity), Decimal(price), **paid)
+        folded.fold(recorded(fill, place, order.stream))
+        position = folded.one(PositionRow)
+        assert [*_traded(folded, order), shown(position.quantity), shown(position.realized_pnl)] == numbers, what
+    fees = sorted((row.amount, row.asset) for row in folded.of(ExecutionFeeRow))
+    assert fees == [(Decimal("0.1"), "BNB"), (Decimal("0.2"), "USDT"), (Decimal("0.5"), "USDT")]
+
+
+def _traded(folded: Folded, order: Subject) -> list[str]:
+    for row in folded.of(ExecutionTotalsRow):
+        if row.strategy_execution_id == order.execution:
+            return [str(row.fills), *map(shown, (row.volume, row.quantity, row.avg_price, row.realized_pnl))]
+    return [""] * 5
 
 
 def test_what_is_unrealised_is_what_the_marks_make_of_the_fold() -> None:

@@ -13,7 +13,17 @@ import pytest
 import pytest_asyncio
 
 from byjy_events import EventLog, LogUnavailable
-from byjy_events.grants import EVERY_TABLE, GRANTS, KEY_STORE, SYSTEM_LOGS, THE_LOG, WRITTEN_BY_PROJECTORS, Kind
+from byjy_events.grants import (
+    EVERY_TABLE,
+    GRANTS,
+    HEARTBEATS,
+    KEY_STORE,
+    SYSTEM_LOGS,
+    THE_LOG,
+    THE_TREE,
+    WRITTEN_BY_PROJECTORS,
+    Kind,
+)
 from projections import (
     TRADING,
     TRAIL,
@@ -39,15 +49,17 @@ CHANGES = {INSERT, UPDATE, DELETE}
 ALLOWED: dict[Kind, dict[str, set[str]]] = {
     Kind.ENGINE: {
         **{key: {READ} for key in THE_LOG},
+        **{key: {READ, INSERT} for key in THE_TREE},
         **{key: {READ, *CHANGES} for key in WRITTEN_BY_PROJECTORS},
         SYSTEM_LOGS: {READ, INSERT, DELETE},
+        HEARTBEATS: {READ, *CHANGES},
         KEY_STORE: {READ, INSERT, UPDATE},
     },
     Kind.PROJECTOR: {
-        **{key: {READ} for key in THE_LOG},
+        **{key: {READ} for key in (*THE_LOG, *THE_TREE)},
         **{key: {READ, *CHANGES} for key in WRITTEN_BY_PROJECTORS},
     },
-    Kind.AUDITOR: {key: {READ} for key in (*THE_LOG, *WRITTEN_BY_PROJECTORS, SYSTEM_LOGS)},
+    Kind.AUDITOR: {key: {READ} for key in (*THE_LOG, *THE_TREE, *WRITTEN_BY_PROJECTORS, SYSTEM_LOGS, HEARTBEATS)},
 }
 """All that each may do to tables."""
 

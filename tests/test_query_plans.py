@@ -22,6 +22,8 @@ from byjy_events.vocabulary.pairs import PairStatus
 from projections import TRADING, AliasKind, AnomalyKind, PositionSide, statements
 from projections.rows import (
     AnomalyRow,
+    ExecutionFeeRow,
+    ExecutionTotalsRow,
     OrderAliasRow,
     OrderFeeRow,
     OrderRow,
@@ -36,14 +38,18 @@ from projections.statements import Statement
 from tests.rows import writable_engine
 
 ROWS = 2_000
-PAIRS, VENUES, ACCOUNTS = 60, 3, 10
+PAIRS, VENUES, ACCOUNTS, EXECUTIONS = 60, 3, 10, 40
 STATUSES = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, *9 * (OrderStatus.FILLED, OrderStatus.CANCELED))
 IN_DOUBT_EVERY = 40
+OF_EXECUTION = "strategy_execution_id"
 EXPLAIN = {"sqlite": "EXPLAIN QUERY PLAN", "postgresql": "EXPLAIN"}
 SQLITE_NAMES = (
     ("sqlite_autoindex_trading_pairs_2", "uq_trading_pairs_exchange_symbol"),
     (r"sqlite_autoindex_(\w+)_1", r"pk_\1"),
-    (r"(positions|position_fees|position_cycles|order_fees|order_aliases) USING PRIMARY KEY", r"\1 USING INDEX pk_\1"),
+    (
+        r"(positions|position_fees|position_cycles|order_fees|order_aliases|strategy_execution_\w+) USING PRIMARY KEY",
+        r"\1 USING INDEX pk_\1",
+    ),
     ("^SCAN (positions)$", r"SCAN \1 USING INDEX pk_\1"),
 )
 """A table WITHOUT ROWID is its own primary key; a scan of it comes in the order of the key."""
@@ -73,10 +79,16 @@ def order_row(number: int) -> OrderRow:
         exchange=f"venue{number % PAIRS % VENUES}",
         cancel_requested_at=number if number % IN_DOUBT_EVERY == 0 else None,
         amend_requested_at=number if number % IN_DOUBT_EVERY == 1 else None,
+        strategy_execution_id=execution_of(number),
         created_at=number // 2,
         updated_at=number,
         last_position=number,
     )
+
+
+def execution_of(order: int) -> UUID | None:
+    """Every third order belongs to none."""
+    return UUID(int=order % EXECUTIONS) if order % 3 else None
 
 
 def alias_row(number: int) -> OrderAliasRow:
@@ -106,6 +118,7 @@ def trade_row(number: int) -> TradeRow:
         price=Decimal(1),
         executed_at=number // 2,
         position=number,
+        strategy_execution_id=order.strategy_execution_id,
     )
 
 
@@ -150,6 +163,21 @@ def fee_row(number: int) -> OrderFeeRow:
     return OrderFeeRow(order_id=UUID(int=number // 2), asset=f"asset{number % 2}", amount=Decimal(1))
 
 
+def totals_row(number: int) -> ExecutionTotalsRow:
+    return ExecutionTotalsRow(
+        strategy_execution_id=UUID(int=number // PAIRS),
+        trading_pair_id=UUID(int=number % PAIRS),
+        account=f"a{number % ACCOUNTS}",
+        created_at=1,
+        updated_at=1,
+        last_position=number,
+    )
+
+
+def execution_fee_row(number: int) -> ExecutionFeeRow:
+    return ExecutionFeeRow(strategy_execution_id=UUID(int=number // 2), asset=f"asset{number % 2}", amount=Decimal(1))
+
+
 def anomaly_row(number: int) -> AnomalyRow:
     return AnomalyRow(
         position=number,
@@ -171,10 +199,15 @@ MADE: dict[type[Row], list[Any]] = {
     PositionCycleRow: list(map(cycle_row, range(ROWS))),
     PositionFeeRow: list(map(position_fee_row, range(ROWS))),
     AnomalyRow: list(map(anomaly_row, range(ROWS))),
+    ExecutionTotalsRow: list(map(totals_row, range(ROWS))),
+    ExecutionFeeRow: list(map(execution_fee_row, range(ROWS))),
 }
 """Parents first: enough of everything that a planner has a choice, and spread as in life."""
 
-PAIR, ORDER, ALIAS, FEE, TRADE, POSITION, CYCLE, _, ANOMALY = (rows[len(rows) // 2] for rows in MADE.values())
+PAIR, ORDER, ALIAS, FEE, TRADE, POSITION, CYCLE, _, ANOMALY, TOTALS, _ = (
+    rows[len(rows) // 2] for rows in MADE.values()
+)
+EXECUTION = UUID(int=7)
 
 
 @pytest_asyncio.fixture
@@ -271,6 +304,27 @@ def every_statement() -> Iterator[tuple[str, Statement, str]]:
             **way,
         )
     yield from _paged("trades of an order", s.trades_of_order, TRADE, "ix_trades_order_id", order_id=TRADE.order_id)
+    for newest in (False, True):
+        of_execution: dict[str, Any] = {"execution": EXECUTION, "newest_first": newest}
+        yield from _paged(
+            f"orders of an execution {newest}",
+            s.orders_of_execution,
+            ORDER,
+            f"ix_orders_{OF_EXECUTION}",
+            **of_execution,
+        )
+        yield from _paged(
+            f"trades of an execution {newest}",
+            s.trades_of_execution,
+            TRADE,
+            f"ix_trades_{OF_EXECUTION}",
+            **of_execution,
+        )
+    yield "trades of an execution that a bust asks for", _asked_by_a_bust(), f"ix_trades_{OF_EXECUTION}"
+    yield from _paged(
+        "totals", s.totals_of_execution, TOTALS, "pk_strategy_execution_totals", execution=TOTALS.strategy_execution_id
+    )
+    yield "fees of an execution", s.fees_of_execution(EXECUTION), "pk_strategy_execution_fees"
     yield "fees of a position", s.fees_of_position(POSITION.trading_pair_id, POSITION.account), "pk_position_fees"
     yield from _paged(
         "cycles", s.cycles_of_position, CYCLE, "pk_position_cycles", pair=CYCLE.trading_pair_id, account=CYCLE.account
@@ -290,6 +344,17 @@ def every_statement() -> Iterator[tuple[str, Statement, str]]:
     )
     yield from _paged("pairs of a venue", s.pairs, PAIR, unique, exchange=PAIR.exchange)
     yield "fees", s.fees_of_order(FEE.order_id), "pk_order_fees"
+
+
+def _asked_by_a_bust() -> Statement:
+    table = TRADING.by_row_type[TradeRow].table
+    c = table.c
+    mine = (
+        c.strategy_execution_id == EXECUTION,
+        c.trading_pair_id == TRADE.trading_pair_id,
+        c.account == TRADE.account,
+    )
+    return sa.select(table).where(*mine, c.is_test == sa.false(), c.position > 0).order_by(c.position).limit(1_000)
 
 
 def _paged(name: str, made: Any, after: Any, indexes: str, **given: Any) -> Iterator[tuple[str, Statement, str]]:

@@ -17,7 +17,9 @@ ADA = reservation_stream("username", "ada")
 
 
 def registered() -> UserRegistered:
-    return UserRegistered(username="Ada", email=b"", email_hash=b"", password_hash=b"", role=Role.TRADER)
+    return UserRegistered(
+        username="Ada", username_key="ada", email=b"", email_hash=b"", password_hash=b"", role=Role.TRADER
+    )
 
 
 async def register(log: EventLog, user: UUID) -> None:

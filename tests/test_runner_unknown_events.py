@@ -100,6 +100,6 @@ async def test_catching_up_ends_at_the_head_whatever_the_last_events_are(
             await log.append(order_stream(new_order_id()), [placed(), OrderSubmitted(), OrderSubmitted()])
             reported: list[tuple[int, int]] = []
             head = await log.head()
-            assert await catch_up(log, group, progress=lambda *step, to=reported: to.append(step)) == head  # type: ignore[misc]
+            assert await catch_up(log, group, progress=lambda *step, to=reported: to.append(step)) == head
             assert reported[-1] == (head, head)
             assert (await checkpoint(log, group)).position == head

@@ -56,6 +56,20 @@ async def test_after_erasing_a_subject_can_have_secrets_again(database: str) -> 
             await vault.reveal(user(1), "email", old)
 
 
+async def test_single_values_can_be_erased(database: str) -> None:
+    """Of one subject and no other, whatever it is given; the same field may have been sealed again since."""
+    async with open_vault(database) as vault:
+        old, new = [await vault.seal(user(1), "email", SECRET) for _ in range(2)]
+        theirs = await vault.seal(user(2), "email", SECRET)
+        assert await vault.erase_values(user(1), [old, theirs, b"", b"no sealed value", bytes(60)]) == 1
+        assert await vault.erase_values(user(1), [old]) == 0
+        assert await vault.erase_values(user(1), []) == 0
+        with pytest.raises(Erased):
+            await vault.reveal(user(1), "email", old)
+        assert await vault.reveal(user(1), "email", new) == Secret(SECRET)
+        assert await vault.reveal(user(2), "email", theirs) == Secret(SECRET)
+
+
 async def test_erasing_leaves_the_log_as_it_is(database: str) -> None:
     """Every event is there as it was appended, with a leaf hash that is right; but a replay reveals nothing."""
     async with EventLog.open(database) as log:

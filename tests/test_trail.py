@@ -260,4 +260,5 @@ def rows_of(group: Group, event: Recorded) -> dict[str, int]:
     fold = Fold(group)
     fold.forget(empty=True)
     work, _, _ = fold.plan([event])
-    return {one.projection.name: len(one.rows) for one in fold.run(work)}
+    fold.go(work)
+    return {one.projection.name: len(one.rows) for one in fold.take()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -10,7 +11,7 @@ from byjy_events.vocabulary.orders import Side
 from projections.tables import TradeStatus
 from tests.replay import Tables
 from tests.test_runner_chunks import NewDatabase, new_database  # noqa: F401 - a fixture
-from tests.venue_model import Book, Cycle, Order, fees_of
+from tests.venue_model import Book, Cycle, Order, Trade, cut, fees_of
 from tests.venue_told import Heard, Record
 
 
@@ -32,6 +33,7 @@ def check(tables: Tables, heard: Heard) -> None:
         trades = [one for _, one in told]
         check_position(tables, (pair.id, account, is_test), Book(trades, pair), names)
         assert fees_by_asset(tables, (pair.id, account, is_test)) == fees_of(trades)
+    check_executions(tables, heard)
     check_conservation(tables, heard)
 
 
@@ -77,6 +79,46 @@ def check_position(tables: Tables, key: Any, book: Book, names: dict[int, Any]) 
     assert sum((Fraction(one.realized_pnl) for one in found), Fraction(running)) + book.flat_costs == Fraction(
         row.realized_pnl
     )
+
+
+def check_executions(tables: Tables, heard: Heard) -> None:
+    """What each execution's orders came to, had nobody else traded; fills from before the placing are not its own."""
+    orders: Counter[Any] = Counter()
+    for record in heard.records.values():
+        order = record.order
+        if record.placed and order.execution is not None:
+            orders[order.execution, order.pair.id, order.account, order.is_test] += 1
+    trades: dict[Any, list[Trade]] = {}
+    pairs = {}
+    for (pair, account, is_test), told in heard.trades().items():
+        for stream, one in told:
+            execution = heard.records[stream].order.execution
+            if one.placed and execution is not None:
+                trades.setdefault((execution, pair.id, account, is_test), []).append(one)
+                pairs[pair.id] = pair
+    rows: Any = tables["strategy_execution_totals"]
+    assert rows.keys() == orders.keys() | trades.keys()
+    for key, row in rows.items():
+        mine = trades.get(key, [])
+        book = Book(mine, pairs[key[1]]) if mine else None
+        assert (row.orders, row.fills) == (orders[key], len(mine))
+        assert Fraction(row.volume) == sum((cut(one.quantity * one.price) for one in mine), Fraction(0))
+        assert Fraction(row.realized_pnl) == (book.profit if book else 0)
+        assert (row.quantity, fraction(row.avg_price)) == (
+            (book.held, book.average) if book and book.held else (0, None)
+        )
+    check_fees_of_executions(tables, trades)
+
+
+def check_fees_of_executions(tables: Tables, trades: dict[Any, list[Trade]]) -> None:
+    by_execution: dict[Any, list[Trade]] = {}
+    for (execution, *_), some in trades.items():
+        by_execution.setdefault(execution, []).extend(some)
+    expected = {
+        (execution, asset): fee for execution, some in by_execution.items() for asset, fee in fees_of(some).items()
+    }
+    found = rows_of(tables, "strategy_execution_fees")
+    assert {(one.strategy_execution_id, one.asset): Fraction(one.amount) for one in found} == expected
 
 
 def check_conservation(tables: Tables, heard: Heard) -> None:

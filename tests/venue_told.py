@@ -72,7 +72,9 @@ class Record(Terms):
         self.done_for_day = not self.ended
 
     def executed(self, event: events.OrderFilled) -> None:
-        self.trades.append(trade_of(event, 1 if event.side is Side.BUY else -1))
+        trade = trade_of(event, 1 if event.side is Side.BUY else -1)
+        trade.placed = self.placed
+        self.trades.append(trade)
 
     def restated(self, event: events.OrderRestated) -> None:
         status = event.status

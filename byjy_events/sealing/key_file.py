@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import stat
-import sys
-import tempfile
 from pathlib import Path
 
+from byjy_events import private_file
+from byjy_events.private_file import FileOpenToOthers, FileTooLong, NotAFile
 from byjy_events.sealing.errors import InsecureKeyFile, InvalidKey, KeyUnavailable
 from byjy_events.sealing.key_source import KeySource
 from byjy_events.sealing.local_key import LocalKey, key_of, new_key_text
 from byjy_events.secret import Secret
-
-_LONGEST_BYTES = 4096
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class KeyFile(KeySource):
@@ -50,7 +45,13 @@ class KeyFile(KeySource):
         try:
             if self._create:
                 self._make()
-            return key_of(self._source, _text(self._source, self._path))
+            return key_of(self._source, private_file.text_of(self._path))
+        except NotAFile:
+            raise InvalidKey(self._source, "not a file") from None
+        except FileTooLong:
+            raise InvalidKey(self._source, "too long for a key") from None
+        except FileOpenToOthers as error:
+            raise InsecureKeyFile(self._source, error.mode) from None
         except OSError as error:
             raise KeyUnavailable(self._source, error.strerror or str(error)) from None
 
@@ -60,51 +61,6 @@ class KeyFile(KeySource):
 
     def _make(self) -> None:
         if not self._path.exists():
-            self._write()
+            private_file.make(self._path, Secret(f"{new_key_text().reveal()}\n"))
         # Whoever made it: the name has to outlive a power failure before anything is wrapped by the key.
-        with contextlib.suppress(PermissionError):
-            _sync_folder(self._path.parent)
-
-    def _write(self) -> None:
-        descriptor, name = tempfile.mkstemp(prefix=f".{self._path.name}.", dir=self._path.parent)  # of mode 0600
-        try:
-            with open(descriptor, "wb") as file:  # noqa: PTH123 - it is no path
-                file.write(new_key_text().reveal().encode() + b"\n")
-                file.flush()
-                os.fsync(descriptor)
-            with contextlib.suppress(FileExistsError):  # another process was faster
-                _publish(Path(name), self._path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-
-
-def _publish(made: Path, path: Path) -> None:
-    """Give the file its name, unless there is one of that name."""
-    if sys.platform == "win32":
-        made.rename(path)  # refuses to replace a file there
-    else:
-        os.link(made, path)
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform != "win32":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _at_once(path: str, flags: int) -> int:
-    """Without waiting for somebody to write into it, should it be a pipe."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _text(source: str, path: Path) -> Secret[str]:
-    with open(path, "rb", opener=_at_once) as file:
-        found = os.fstat(file.fileno())  # of what was opened: the name may stand for another file already
-        if not stat.S_ISREG(found.st_mode):
-            raise InvalidKey(source, "not a file")
-        if sys.platform != "win32" and found.st_mode & _OTHERS:
-            raise InsecureKeyFile(source, stat.S_IMODE(found.st_mode))
-        return Secret(file.read(_LONGEST_BYTES).decode("latin-1"))
+        private_file.sync_folder(self._path.parent)

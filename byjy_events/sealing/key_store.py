@@ -100,6 +100,10 @@ class KeyWriter(Protocol):
         """Forget the keys of a subject, or of one of its fields. Returns how many were there."""
         ...
 
+    async def erase_some(self, subject: Stream, ids: Sequence[UUID], erased_at: int) -> int:
+        """Forget these keys, as far as they are the subject's. Returns how many were there."""
+        ...
+
 
 class KeyStore:
     """The data keys of one database."""

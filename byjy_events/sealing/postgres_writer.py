@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from uuid import UUID
 
 from byjy_events.backend import NotStored, Unclear
 from byjy_events.postgres.backend import PostgresBackend, translated
@@ -26,6 +27,9 @@ _REWRAP = """
 _ERASE = """
     UPDATE key_store SET wrapped_key = NULL, erased_at = $1
     WHERE subject_id = $2 AND subject_kind = $3 AND erased_at IS NULL AND field = coalesce($4, field)"""
+_ERASE_SOME = """
+    UPDATE key_store SET wrapped_key = NULL, erased_at = $1
+    WHERE id = ANY($4::uuid[]) AND subject_id = $2 AND subject_kind = $3 AND erased_at IS NULL"""
 
 _TURN = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'byjykeys')})"
 
@@ -47,6 +51,9 @@ class PostgresKeyWriter:
 
     async def erase(self, subject: Stream, field: str | None, erased_at: int) -> int:
         return await self._update(_ERASE, erased_at, subject.id, subject.category, field)
+
+    async def erase_some(self, subject: Stream, ids: Sequence[UUID], erased_at: int) -> int:
+        return await self._update(_ERASE_SOME, erased_at, subject.id, subject.category, list(ids))
 
     async def _update(self, statement: str, *parameters: Any) -> int:
         async with self._transaction() as connection:

@@ -64,6 +64,11 @@ def unpacked(place: Place, value: bytes) -> Sealed:
     return Sealed(uuid_of(value[1:17]), value[17:_HEADER_BYTES], value[_HEADER_BYTES:])
 
 
+def data_key_id_of(value: bytes) -> UUID | None:
+    """The data key that opens a stored value; None: it is no sealed value."""
+    return uuid_of(value[1:17]) if value[:1] == _VERSION and len(value) >= _LEAST_BYTES else None
+
+
 def new_data_key() -> Secret[bytes]:
     """256 random bits."""
     return Secret(os.urandom(KEY_BYTES))

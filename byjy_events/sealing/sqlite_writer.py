@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import TypeVar
+from uuid import UUID
 
 import structlog
 
@@ -27,6 +28,9 @@ _REWRAP = """
 _ERASE = """
     UPDATE key_store SET wrapped_key = NULL, erased_at = ?
     WHERE subject_id = ? AND subject_kind = ? AND erased_at IS NULL AND field = coalesce(?, field)"""
+_ERASE_SOME = """
+    UPDATE key_store SET wrapped_key = NULL, erased_at = ?
+    WHERE id = ? AND subject_id = ? AND subject_kind = ? AND erased_at IS NULL"""
 
 EMPTYING_ATTEMPTS = 50
 EMPTYING_PAUSE_SECONDS = 0.02
@@ -51,8 +55,16 @@ class SqliteKeyWriter:
     async def erase(self, subject: Stream, field: str | None, erased_at: int) -> int:
         """Also empties the WAL, which holds the keys too: ``secure_delete`` overwrites them in the file only."""
         parameters = (erased_at, subject.id.bytes, subject.category, field)
-        erased = await self._transact(lambda connection: connection.execute(_ERASE, parameters).rowcount)
-        await self._empty_wal()  # even if nothing was left to erase: whoever erased it may have died before this
+        return await self._erase(lambda connection: connection.execute(_ERASE, parameters).rowcount)
+
+    async def erase_some(self, subject: Stream, ids: Sequence[UUID], erased_at: int) -> int:
+        """See :meth:`erase`."""
+        rows = [(erased_at, one.bytes, subject.id.bytes, subject.category) for one in ids]
+        return await self._erase(lambda connection: connection.executemany(_ERASE_SOME, rows).rowcount)
+
+    async def _erase(self, function: Callable[[sqlite3.Connection], int]) -> int:
+        erased = await self._transact(function)
+        await self.empty_wal()  # even if nothing was left to erase: whoever erased it may have died before this
         return erased
 
     async def _transact(self, function: Callable[[sqlite3.Connection], T]) -> T:
@@ -61,7 +73,8 @@ class SqliteKeyWriter:
         except (NotStored, Unclear) as error:
             raise KeyStoreUnavailable(str(error)) from None
 
-    async def _empty_wal(self) -> None:
+    async def empty_wal(self) -> None:
+        """See that nothing is left in the WAL of what was erased or replaced; a warning is logged where it may be."""
         for _ in range(EMPTYING_ATTEMPTS):  # a reader with an older snapshot may need it for a moment
             if await self._backend.lane.empty_wal():
                 return

@@ -10,7 +10,7 @@ If the append fails, or the process dies between the two, a data key is left tha
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from byjy_events.backend import Backend
@@ -23,7 +23,7 @@ from byjy_events.sealing.key_store import KeyStore, KeyWriter, StoredKey
 from byjy_events.sealing.place import place_of
 from byjy_events.sealing.provider import KeyProvider
 from byjy_events.sealing.rotation import Rotation, rotated
-from byjy_events.sealing.sealed import new_data_key, opened, sealed, unpacked
+from byjy_events.sealing.sealed import data_key_id_of, new_data_key, opened, sealed, unpacked
 from byjy_events.sealing.wrapping import Wrapping, tried
 from byjy_events.secret import Secret
 from byjy_events.stream import Stream
@@ -105,6 +105,14 @@ class Vault:
         WAL, as they do in backups of both, until the key-encryption key is rotated and the old one destroyed.
         """
         return await self._store.writer.erase(subject, field, time.time_ns())
+
+    async def erase_values(self, subject: Stream, values: Iterable[bytes]) -> int:
+        """Forget the data keys of single values that were sealed for a subject, as :meth:`erase` does, and no others.
+
+        For what was replaced. What is no sealed value, or one of another subject, is passed over.
+        """
+        ids = [one for one in map(data_key_id_of, values) if one is not None]
+        return await self._store.writer.erase_some(subject, ids, time.time_ns()) if ids else 0
 
     async def rotate(self, new: KeyProvider) -> Rotation:
         """Wrap all data keys under another key-encryption key, and from now on the data keys that are added.

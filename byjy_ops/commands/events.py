@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
-from byjy_ops.arguments import LIMIT, AsJson, Limit, position, uuid
+from byjy_ops.arguments import LIMIT, AsJson, Limit, Since, position
 from byjy_ops.session import run
+
+PairOfOrder = Annotated[
+    str | None,
+    typer.Option("--pair", metavar="[EXCHANGE:]SYMBOL", help="Of which pair the order is that the venue calls so."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,12 +47,25 @@ def events(
 
 def history(
     context: typer.Context,
-    order: Annotated[
-        UUID, typer.Argument(metavar="ORDER_ID", parser=uuid, help="The order's id, as byjy orders shows it.")
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ORDER_ID | KIND NAME",
+            help="An order's id; or order, pair, position, user, key, strategy, execution or config, and its name.",
+        ),
     ],
+    account: Annotated[
+        str | None, typer.Option("--account", metavar="NAME", help="Whose position; or of which account the order is.")
+    ] = None,
+    pair: PairOfOrder = None,
+    paper: Annotated[bool, typer.Option("--paper", help="The position of paper trading.")] = False,
+    since: Since = None,
+    limit: Limit = LIMIT,
     as_json: AsJson = False,
 ) -> None:
-    """Show every event of one order. Exit status 1: the log knows no such order."""
-    from byjy_ops.history import order_history
+    """Show all that happened to one thing, and its row before and after. Exit status 1: the log knows no such thing."""
+    from byjy_ops.entity import named
+    from byjy_ops.history import entity_history
 
-    run(context, lambda database: order_history(database, order, as_json=as_json))
+    asked = named(what, account, pair, is_test=paper)
+    run(context, lambda database: entity_history(database, asked, since, limit, as_json=as_json))

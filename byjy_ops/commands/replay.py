@@ -11,6 +11,7 @@ from byjy_ops.arguments import (
     Account,
     AsJson,
     ClockName,
+    ExecutionOption,
     GroupName,
     Kinds,
     Limit,
@@ -69,6 +70,7 @@ def as_of(
     ],
     pair: PairName = None,
     order: OrderOption = None,
+    execution: ExecutionOption = None,
     status: Statuses = None,
     kind: Kinds = None,
     open_only: OpenOnly = False,
@@ -90,7 +92,7 @@ def as_of(
     from byjy_ops import past, tables
     from projections import Clock
 
-    filters = tables.Filters(pair, status, kind, open_only, account, order, since)
+    filters = tables.Filters(pair, status, kind, open_only, account, order, since, execution)
     question = past.asked(table, filters, marks or ())
     by = Clock[clock.name]
     run(context, lambda database: past.listed_as_of(database, when, question, limit, clock=by, as_json=as_json))

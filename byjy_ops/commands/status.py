@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from byjy_ops.arguments import AsJson
 from byjy_ops.session import run
+from byjy_ops.signing_key_option import CHECKPOINT_FILE_VARIABLE, CHECKPOINT_FOLDER_VARIABLE
 
 
 def register(app: typer.Typer) -> None:
@@ -13,8 +17,31 @@ def register(app: typer.Typer) -> None:
     app.command()(status)
 
 
-def status(context: typer.Context, as_json: AsJson = False) -> None:
-    """Show schema, log head and each group of projections. Exit status 1: something needs attention."""
+def status(
+    context: typer.Context,
+    checkpoint_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint-file",
+            metavar="PATH",
+            envvar=CHECKPOINT_FILE_VARIABLE,
+            help="Where byjy seal --to-file appends checkpoints: shows how far it is behind.",
+        ),
+    ] = None,
+    checkpoint_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint-folder",
+            metavar="PATH",
+            envvar=CHECKPOINT_FOLDER_VARIABLE,
+            help="Where byjy seal --to-folder keeps checkpoints: shows how far it is behind.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show schema, log head, groups of projections, and what is sealed. Exit status 1: something needs attention."""
+    from byjy_ops.sealing import Places
     from byjy_ops.status import status
 
-    run(context, lambda database: status(database, as_json=as_json))
+    places = Places(checkpoint_file, checkpoint_folder).open()
+    run(context, lambda database: status(database, places, as_json=as_json))

@@ -8,6 +8,7 @@ from byjy_ops.arguments import (
     LIMIT,
     Account,
     AsJson,
+    ExecutionOption,
     Kinds,
     Limit,
     Marks,
@@ -33,6 +34,7 @@ def orders(
     open_only: OpenOnly = False,
     account: Account = None,
     order: OrderOption = None,
+    execution: ExecutionOption = None,
     since: Since = None,
     limit: Limit = LIMIT,
     as_json: AsJson = False,
@@ -40,7 +42,7 @@ def orders(
     """List orders, the newest first; --since goes by created_at."""
     from byjy_ops import tables
 
-    wanted = tables.Filters(pair, status, None, open_only, account, order, since)
+    wanted = tables.Filters(pair, status, None, open_only, account, order, since, execution)
     run(context, lambda database: tables.listed(database, tables.ORDERS, wanted, limit, as_json=as_json))
 
 
@@ -58,15 +60,16 @@ def trades(
     context: typer.Context,
     pair: PairName = None,
     order: OrderOption = None,
+    execution: ExecutionOption = None,
     account: Account = None,
     since: Since = None,
     limit: Limit = LIMIT,
     as_json: AsJson = False,
 ) -> None:
-    """List executions, the newest first; --since goes by executed_at."""
+    """List trades, the newest first; --since goes by executed_at."""
     from byjy_ops import tables
 
-    wanted = tables.Filters(pair=pair, order=order, account=account, since=since)
+    wanted = tables.Filters(pair=pair, order=order, account=account, since=since, execution=execution)
     run(context, lambda database: tables.listed(database, tables.TRADES, wanted, limit, as_json=as_json))
 
 

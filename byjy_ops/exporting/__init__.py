@@ -1,0 +1,47 @@
+"""Exports: the log and its tables as JSON Lines, CSV or Parquet, with a manifest, and the check of both.
+
+::
+
+    async with EventLog.open("sqlite:///trading.db", read_only=True) as log:
+        manifest = await export(log, Kind.TRADES, Path("trades.parquet"), filters=Filters(pair="binance:BTCUSDT"))
+    verdict = check(Path("trades.parquet"))
+"""
+
+from __future__ import annotations
+
+from byjy_ops.exporting.checking import Problem, Verdict, check
+from byjy_ops.exporting.columns import Column, ColumnType, Kind
+from byjy_ops.exporting.errors import (
+    FormatUnavailable,
+    NotCheckable,
+    OutputExists,
+    OutputUnwritable,
+    UnknownFormat,
+)
+from byjy_ops.exporting.exporter import export
+from byjy_ops.exporting.filters import Chosen, Filters
+from byjy_ops.exporting.formats import Format
+from byjy_ops.exporting.manifest import GroupVersion, Manifest, Positions, manifest_path, read_manifest
+
+__all__ = [
+    "Chosen",
+    "Column",
+    "ColumnType",
+    "Filters",
+    "Format",
+    "FormatUnavailable",
+    "GroupVersion",
+    "Kind",
+    "Manifest",
+    "NotCheckable",
+    "OutputExists",
+    "OutputUnwritable",
+    "Positions",
+    "Problem",
+    "UnknownFormat",
+    "Verdict",
+    "check",
+    "export",
+    "manifest_path",
+    "read_manifest",
+]

@@ -1,0 +1,1 @@
+"""Traces: the events of one signal, which caused which, and what each changed."""
