@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from byjy_events.proof import AppendedFile, Folder, Verifier
-from byjy_events.proof.audit import audit
+from byjy_events.proof.auditing import audit
 from byjy_events.proof.errors import NoSigningKey
 from byjy_events.proof.finding import Audit, Finding
 from byjy_ops.errors import InvalidArgument

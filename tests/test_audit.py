@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from byjy_events import EventLog
-from byjy_events.proof.audit import audit
+from byjy_events.proof.auditing import audit
 from byjy_events.proof.checkpoint import signed_checkpoint
 from byjy_events.proof.finding import Audit, FindingKind
 from byjy_events.proof.note import Signer

@@ -20,7 +20,7 @@ from byjy_ops.cli import answered
 from byjy_ops.exporting import Kind, manifest_path, read_manifest
 from byjy_ops.exporting.columns import LAYOUTS
 from projections import TRADING, catch_up
-from tests.cli import ROOT, SECONDS, byjy, command, environment, sample
+from tests.cli import ROOT, SECONDS, command, environment, imported, sample
 from tests.exported import read_back
 from tests.lifecycles import lifecycles
 from tests.sample_events import placed
@@ -148,10 +148,11 @@ def test_every_option_reaches_the_export(cli: Cli, tmp_path: Path) -> None:
             assert (done[0], option in done[2]) == (2, True)
 
 
-def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+def test_a_database_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nor a file."""
-    done = byjy("export", "events", "-o", str(tmp_path / "x.csv"), database=f"sqlite:///{tmp_path / 'no.db'}")
-    assert (done.returncode, "does not exist" in done.stderr) == (2, True)
+    arguments = ["export", "events", "-o", str(tmp_path / "x.csv"), "--database", f"sqlite:///{tmp_path / 'no.db'}"]
+    assert answered(arguments) == 2
+    assert "does not exist" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -163,14 +164,13 @@ def test_a_day_of_an_exchange_is_exported_exactly(tmp_path: Path) -> None:
         some = [next(file).rstrip("\n") for _ in range(lines)]
     url = f"sqlite:///{tmp_path / 'log.db'}"
     path = sample(tmp_path, some, LOBSTER.removesuffix(".gz"))
-    assert byjy("import", "lobster", str(path), database=url).returncode == 0
-    assert byjy("project", database=url).returncode == 0
+    imported(url, path)
     filled = [fields for fields in (line.split(",") for line in some) if fields[1] == "4"]
     expected = [(since_midnight(fields[0]), int(fields[3]), int(fields[4])) for fields in filled]
     assert len(expected) > 50
     for file_format in ("jsonl", "csv", "parquet"):
         out = tmp_path / f"trades.{file_format}"
-        assert byjy("export", "trades", "-o", str(out), database=url).returncode == 0
+        assert answered(["export", "trades", "-o", str(out), "--database", url]) == 0
         rows = read_back(out, read_manifest(manifest_path(out)).columns)
         found = [(row["executed_at"] - OPENING, row["quantity"], row["price"] * 10_000) for row in rows]
         assert found == expected

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -21,7 +22,7 @@ from byjy_events.errors import CorruptLog
 from byjy_events.identifiers import derived_id, new_order_id
 from byjy_events.schema import SCHEMA_REVISION, events
 from byjy_events.stream import ORDER, PAIR, order_stream
-from byjy_events.vocabulary.orders import OrderDenied, OrderFilled, Side
+from byjy_events.vocabulary.orders import OrderAccepted, OrderDenied, OrderFilled, Side
 from byjy_ops.errors import InvalidArgument
 from byjy_ops.exporting import Filters, Format, Kind, Manifest, check, export, manifest_path, read_manifest
 from byjy_ops.exporting.columns import LAYOUTS
@@ -220,19 +221,28 @@ def about(pair: Any, log: Sequence[Recorded]) -> list[int]:
 async def test_events_of_a_pair(filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
     """Those that name it, and those of its orders; however few orders are remembered, and wherever it begins."""
     monkeypatch.setattr("byjy_ops.exporting.order_pairs.ORDERS_KEPT", kept)
+    monkeypatch.setattr("byjy_ops.exporting.event_rows.CHUNK_EVENTS", 20)
+    silent = SAMPLES["OrderCancelRequested"]
+    of_btc = OrderAccepted(pair=BTC, account="main", exchange_order_id="1")
+    of_eth = OrderAccepted(pair=ETH, account="main", exchange_order_id="1")
+    late, torn = order_stream(new_order_id()), order_stream(new_order_id())
     async with EventLog.open(filled) as log:
-        stream = order_stream(new_order_id())  # the first event names no pair
-        await log.append(stream, [SAMPLES["OrderCancelRequested"], SAMPLES["OrderAccepted"]])
-        await log.append(order_stream(new_order_id()), [SAMPLES["OrderCancelRequested"]])  # nor any other
+        await log.append(late, [silent])  # which pair it is of, nobody tells yet
+        await log.append(torn, [silent, of_btc])
+        await log.append(order_stream(new_order_id()), [silent])  # nobody ever tells
+        since = (await log.append(torn, [of_eth, silent])).events[0]
+        then = await log.append(late, [silent])
+        await log.append(late, [msgspec.structs.replace(of_eth, exchange_order_id="2")])
         whole = [recorded async for recorded in log.read()]
     for pair in (BTC, ETH):
-        filters = Filters(pair=f"{pair.exchange}:{pair.symbol}")
-        _, rows = await exported(filled, Kind.EVENTS, tmp_path / "rows.jsonl", filters)
-        assert [row["position"] for row in rows] == about(pair, whole)
-        since = whole[len(whole) // 2].recorded_at
-        _, rows = await exported(filled, Kind.EVENTS, tmp_path / "rows.jsonl", filters._replace(since=since))
-        late = {one.position for one in whole if one.recorded_at >= since}
-        assert [row["position"] for row in rows] == [one for one in about(pair, whole) if one in late] != []
+        for as_of in (then.position, whole[-1].position):
+            filters = Filters(pair=f"{pair.exchange}:{pair.symbol}")
+            expected = about(pair, whole[:as_of])
+            _, rows = await exported(filled, Kind.EVENTS, tmp_path / "rows.jsonl", filters, as_of)
+            assert [row["position"] for row in rows] == expected
+            filters = filters._replace(since=since.recorded_at)
+            _, rows = await exported(filled, Kind.EVENTS, tmp_path / "rows.jsonl", filters, as_of)
+            assert [row["position"] for row in rows] == [one for one in expected if one >= since.position] != []
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -262,7 +272,7 @@ async def test_a_table_is_of_one_moment(
 async def test_names_in_any_script_are_in_the_order_of_their_bytes(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On every database, whatever its collation, so that pages neither overlap nor leave rows out."""
+    """On both databases, so that pages neither overlap nor leave rows out."""
     monkeypatch.setattr("byjy_ops.exporting.table_rows.PAGE_ROWS", 2)
     accounts = ["b", "B", "a", "_a", "a-b", "aB", "ä", "é", "z", "Z", "~", " ", "😀", "\uffff"]
     async with EventLog.open(database) as log:

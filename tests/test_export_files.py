@@ -133,6 +133,28 @@ async def test_a_cancelled_export_leaves_nothing(log_file: str, folder: Path, fi
         assert names(folder) == set()
 
 
+@pytest.mark.parametrize("file_format", list(Format))
+async def test_an_export_cancelled_at_any_step_leaves_all_or_nothing(
+    log_file: str, folder: Path, file_format: Format
+) -> None:
+    """However few steps it has taken, and when it is being named."""
+    path = folder / f"events.{file_format}"
+    whole = {path.name, manifest_path(path).name}
+    ends = set()
+    for steps in [*range(12), *range(12, 60, 4), None]:
+        task = asyncio.create_task(export_events(log_file, path, as_of=10))
+        if steps is None:
+            await asyncio.wait([task])
+        for _ in range(steps or 0):
+            await asyncio.sleep(0.0005)
+        task.cancel()
+        await asyncio.wait([task])
+        ends.add(frozenset(names(folder)))
+        for one in folder.iterdir():  # noqa: ASYNC240
+            one.unlink()
+    assert ends == {frozenset(), frozenset(whole)}
+
+
 async def test_a_stream_gets_the_rows_alone(log_file: str, folder: Path) -> None:
     """The same bytes as a file would hold; a manifest only where one is named."""
     stream, path = io.BytesIO(), folder / "events.jsonl"
@@ -212,6 +234,7 @@ def test_a_crash_between_the_names_never_pairs_a_file_with_a_foreign_manifest(
         path.write_text("old")
         manifest_path(path).write_text("of old")
         destination = Destination(path, manifest_path(path), force=True)
+        destination.open()
         destination.write(b"new")
         steps = 0
         with monkeypatch.context() as patched:

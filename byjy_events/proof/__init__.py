@@ -1,7 +1,7 @@
 """Proofs: a Merkle tree over the log, checkpoints signed outside the database, and what anybody can check offline."""
 
 from byjy_events.proof.appended_file import AppendedFile
-from byjy_events.proof.audit import audit
+from byjy_events.proof.auditing import audit
 from byjy_events.proof.checkpoint import Checkpoint, checkpoint_of
 from byjy_events.proof.consistency import Consistency, checked_consistency, consistency_proof
 from byjy_events.proof.errors import (

@@ -94,7 +94,7 @@ class SqliteBackend:
         self._versions: dict[StreamKey, int] = {}
         self._head = 0  # of the log when the remembered versions were right
         self._readers: weakref.WeakSet[Reader] = weakref.WeakSet()
-        self._reader = self.reader()
+        self._reader, self._second = self.reader(), self.reader()
 
     async def start(self) -> None:
         if not self._read_only:
@@ -166,7 +166,8 @@ class SqliteBackend:
 
     async def _read(self, statement: str, parameters: Sequence[Any]) -> list[Sequence[Any]]:
         try:
-            return await self._reader.fetch(statement, parameters)
+            reader = self._second if self._reader.busy else self._reader  # two keep a core each busy
+            return await reader.fetch(statement, parameters)
         except sqlite3.Error as error:
             raise LogUnavailable(str(error)) from error
 

@@ -35,6 +35,11 @@ class Reader:
             assert driver is not None
             return cast("list[Sequence[Any]]", await driver.execute_fetchall(statement, parameters))
 
+    @property
+    def busy(self) -> bool:
+        """Whether a statement runs, so that another one would wait."""
+        return self._one_at_a_time.locked()
+
     async def close(self) -> None:
         """Give the connection back. Safe to call twice; the next statement opens another."""
         async with self._one_at_a_time:

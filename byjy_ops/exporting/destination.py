@@ -32,22 +32,29 @@ class Destination:
         output: a file to make, or a stream to write to; the stream is not closed.
         manifest: the file for the manifest; None: there is to be none.
         force: whether files that are there are replaced.
-
-    Raises:
-        OutputExists: a file is there, and is not to be replaced.
-        OutputUnwritable: the folder is not there, or cannot be written to; what lies there is no file.
     """
 
     def __init__(self, output: Path | BinaryIO, manifest: Path | None, *, force: bool) -> None:
         self._force = force
         self._hash = hashlib.sha256()
         self._size = 0
+        self._path = output if isinstance(output, Path) else None
         self._stream = None if isinstance(output, Path) else output
-        for path in (output, manifest):
-            if isinstance(path, Path):
-                _refuse_occupied(path, force=force)
         self._manifest = manifest
-        self._part = PartFile(output) if isinstance(output, Path) else None
+        self._part: PartFile | None = None
+
+    def open(self) -> None:
+        """Begin the file.
+
+        Raises:
+            OutputExists: a file is there, and is not to be replaced.
+            OutputUnwritable: the folder is not there, or cannot be written to; what lies there is no file.
+        """
+        for path in (self._path, self._manifest):
+            if path is not None:
+                _refuse_occupied(path, force=self._force)
+        if self._path is not None:
+            self._part = PartFile(self._path)
 
     @property
     def sha256(self) -> str:

@@ -22,7 +22,7 @@ from byjy_ops.exporting.covering import covering_checkpoint
 from byjy_ops.exporting.destination import Destination
 from byjy_ops.exporting.event_rows import event_rows
 from byjy_ops.exporting.filters import Filters, refuse_unfit
-from byjy_ops.exporting.formats import Format, Writer, format_of, writer_of
+from byjy_ops.exporting.formats import Format, format_of, writer_of
 from byjy_ops.exporting.manifest import Manifest, Positions, encoded, manifest_path
 from byjy_ops.exporting.source import Progress, Source
 from byjy_ops.exporting.spelling import instant_text
@@ -50,9 +50,10 @@ async def export(
 ) -> Manifest:
     """Write rows into a file, and beside it a manifest that tells what the file holds.
 
-    The file is there whole, and on the disk, when this returns; if it raises or is cancelled, nothing is left of it.
-    Memory does not grow with the number of rows. Events are checked against their leaf hashes on the way. The rows of
-    a table are all of one moment, and nobody waits for it.
+    The file is there whole, and on the disk, when this returns. If it raises, nothing is left of it. If it is
+    cancelled, neither; or all of it is there, with its manifest, if it was being named just then. Memory does not grow
+    with the number of rows. Events are held against their leaf hashes on the way. The rows of a table are all of one
+    moment, and nobody waits for it.
 
     Args:
         output: the file, or a stream, which is not closed and gets no manifest unless one is named.
@@ -79,8 +80,9 @@ async def export(
     chosen_format = format_of(path, file_format)
     beside = manifest_path(path) if manifest is None and path is not None else manifest
     moment = None if as_of is None else await _position(log, as_of)
-    destination = await in_thread(Destination, output, beside, force=force)
+    destination = Destination(output, beside, force=force)
     try:
+        await in_thread(destination.open)
         async with _source(log, kind, filters, moment, progress) as source:
             tally = Tally(LAYOUTS[kind])
             await _written(source, chosen_format, destination, tally)
@@ -139,7 +141,7 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
 
 async def _written(source: Source, file_format: Format, destination: Destination, tally: Tally) -> None:
-    writer: Writer = await in_thread(writer_of, file_format, destination, tally.columns)
+    writer = writer_of(file_format, destination, tally.columns)
     try:
         async for chunk in source.chunks:
             await in_thread(writer.write, chunk)

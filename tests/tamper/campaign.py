@@ -19,7 +19,7 @@ import asyncpg
 
 from byjy_events import EventLog
 from byjy_events.database import open_engine, parse_url
-from byjy_events.proof.audit import audit
+from byjy_events.proof.auditing import audit
 from byjy_events.proof.finding import Audit
 from tests.postgres import Server
 from tests.tamper.sealed import restored, sealed_log, unguarded

@@ -234,7 +234,8 @@ class _Audit:
                 self._position = position
         self._position = positions[-1]
         try:
-            computed: list[bytes | None] = list(map(_leaf, *chunk[:14]))
+            contents = map(content_hash, *chunk[1:4], *chunk[5:10], *chunk[11:14])
+            computed: list[bytes | None] = list(map(leaf_hash, contents, positions, chunk[4], chunk[10]))
         except (TypeError, ValueError, AttributeError, struct.error):
             computed = list(map(_leaf_if_any, *chunk[:14]))
         if computed != list(leaves):
