@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench crash constraints clean
+.PHONY: help setup demo test lint format bench crash tamper constraints clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ crash: setup ## 5,000 kills of a process that appends, 5,000 of one that project
 	$(RUN) tests.crash.campaign --kills 5000 $(CRASH)
 	$(RUN) tests.crash_projector.campaign --kills 5000 $(CRASH)
 	$(RUN) tests.crash_rebuild.campaign --kills 500 $(CRASH)
+
+tamper: setup ## 10,000 tamperings with a sealed log, on both databases: each has to be found, and where
+	$(RUN) tests.tamper.campaign --count 10000 $(TAMPER)
 
 constraints: ## constraints.txt anew: the newest version of everything, in a fresh environment
 	rm -rf $(VENV)

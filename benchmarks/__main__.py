@@ -11,7 +11,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import appending, importing, inline, lag, memory, postgresql, projecting, reading, rebuilding, rotation
+from benchmarks import (
+    appending,
+    auditing,
+    copying,
+    importing,
+    inline,
+    lag,
+    memory,
+    postgresql,
+    projecting,
+    reading,
+    rebuilding,
+    rotation,
+)
 from benchmarks.bench import Bench
 from benchmarks.figure import Figure
 from benchmarks.machine import machine
@@ -26,7 +39,9 @@ MEASUREMENTS: dict[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "import": importing.measure,
     "rebuild": rebuilding.measure,
     "rotate": rotation.measure,
+    "audit": auditing.measure,
     "memory": memory.measure,
+    "copy": copying.measure,
     "postgresql": postgresql.measure,
 }
 

@@ -35,7 +35,7 @@ async def measure(bench: Bench) -> list[Figure]:
 async def _append(bench: Bench, server: Server, count: int, events: int) -> Figure:
     async def once() -> appending.Round:
         scripts = producers(count, events)
-        async with _new_log(server) as log:
+        async with new_log(server) as log:
             result = await appending.appended(log, scripts)
             await assert_honest(log, len(result.acknowledgements))
         return result
@@ -53,7 +53,7 @@ async def _append(bench: Bench, server: Server, count: int, events: int) -> Figu
 
 async def _lag(bench: Bench, server: Server) -> Figure:
     async def followed() -> lag.Round:
-        async with _new_log(server) as log:
+        async with new_log(server) as log:
             return await lag.live(log, bench.events(lag.EVENTS_PER_SECOND * lag.SECONDS))
 
     return lag.figure("PostgreSQL", await bench.repeated(followed), None)
@@ -63,7 +63,8 @@ _numbers = itertools.count(1)
 
 
 @asynccontextmanager
-async def _new_log(server: Server) -> AsyncIterator[EventLog]:
+async def new_log(server: Server) -> AsyncIterator[EventLog]:
+    """An open, empty log; its database is dropped in the end."""
     name = f"bench_{next(_numbers)}"
     await _command(server, f"CREATE DATABASE {name}")
     async with EventLog.open(server.url(name)) as log:

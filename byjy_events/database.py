@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from byjy_events.errors import ByjyError
+from byjy_events.redaction import Redactor
 
 SQLITE_PRAGMAS = (
     "PRAGMA busy_timeout = 10000",
@@ -25,6 +26,7 @@ SQLITE_PRAGMAS = (
 )
 """What every connection to SQLite starts with, whoever opens it."""
 
+_REDACTOR = Redactor()
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
 
@@ -50,8 +52,9 @@ def parse_url(url: str | sa.URL) -> sa.URL:
     """
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
-        raise InvalidDatabaseUrl(str(url), "not a URL; try sqlite:///byjy.db or postgresql://host/name") from None
+    except (sa.exc.ArgumentError, ValueError):  # the latter of a port that is no number
+        reason = "not a URL; try sqlite:///byjy.db or postgresql://host/name"
+        raise InvalidDatabaseUrl(_unparsed(str(url)), reason) from None
     backend = parsed.drivername.partition("+")[0]
     if backend not in _DRIVERS:
         raise InvalidDatabaseUrl(display(parsed), f"{backend} is not supported; sqlite and postgresql are")
@@ -62,8 +65,15 @@ def parse_url(url: str | sa.URL) -> sa.URL:
 
 def display(url: sa.URL) -> str:
     """The URL as a user would write it, without password and driver."""
-    plain = url.set(drivername=url.drivername.partition("+")[0])
+    secret = [name for name in url.query if _REDACTOR.is_secret_name(name)]
+    plain = url.set(drivername=url.drivername.partition("+")[0]).difference_update_query(secret)
     return plain.render_as_string(hide_password=True)
+
+
+def _unparsed(text: str) -> str:
+    """What is no URL, without what may be a password: all that stands before an @."""
+    _, at, rest = text.rpartition("@")
+    return _REDACTOR.text(f"***@{rest}" if at else text)
 
 
 def is_sqlite(url: sa.URL) -> bool:

@@ -69,8 +69,7 @@ class Places:
         for one in behind(error):
             shown += [str(one), repr(one), repr(one.args), repr(vars(one)), repr(getattr(one, "__notes__", None))]
             shown += _with_locals(one) if not plain else []
-        self._log.error(name, exc_info=error)
-        self._log.warning("refused", error=error, facts=vars(error))
+        self._log.error(name, exc_info=error, error=error, facts=vars(error))
         self.see("exceptions", name, "\n".join(shown))
 
     def see_object(self, name: str, found: Any) -> Any:
@@ -93,9 +92,6 @@ class Places:
             self.see_error(name, error, plain=plain)
         else:
             raise AssertionError(f"{name} was not refused")
-
-    def kinds(self) -> set[str]:
-        return {place.kind for place in self.all}
 
     def findings(self, search: Search) -> Iterator[Finding]:
         """Each canary that is in a place."""
@@ -171,4 +167,5 @@ def see_files(places: Places, kind: str, folder: Path, *besides: Path) -> None:
                 places.see(kind, path.name, path.read_bytes())
         if path.suffix == ".parquet":
             table = pyarrow.parquet.read_table(path)
-            places.see(kind, f"{path.name}, values", repr(table.to_pylist()) + repr(table.schema.metadata))
+            texts = [column.name for column in table.schema if not pyarrow.types.is_temporal(column.type)]
+            places.see(kind, f"{path.name}, values", f"{table.select(texts).to_pylist()} {table.schema.metadata}")

@@ -23,9 +23,9 @@ APPEND_LOCK_KEY = int.from_bytes(b"byjy-log")
 
 _LOCK = f"SELECT pg_advisory_xact_lock({APPEND_LOCK_KEY})"
 _HEAD = "SELECT coalesce(max(position), 0) FROM events"
-_MAY_WRITE = "SELECT current_user, has_table_privilege($1, 'INSERT') AND ($1 <> 'key_store' OR {update})".format(
-    update="has_table_privilege($1, 'UPDATE')"
-)
+_MAY_WRITE = """
+    SELECT current_user, has_table_privilege($1, 'INSERT') AND ($1 <> 'key_store' OR has_table_privilege($1, 'UPDATE'))
+"""
 _CHANGE_KEY = """
     UPDATE key_store SET key_encryption_key_id = $2, wrapped_key = $3, erased_at = $4
     WHERE id = $1 AND erased_at IS NULL"""

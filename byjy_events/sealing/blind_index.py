@@ -10,6 +10,7 @@ key. Rotating the key-encryption key wraps the root anew and leaves it as it is,
 from __future__ import annotations
 
 import hmac
+from typing import Any
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -51,18 +52,24 @@ class BlindIndex:
             ValueError: text with a lone surrogate; the error does not show it.
         """
         digest = hmac.new(self._key.reveal(), digestmod="sha256")
-        for part in parts:
-            digest.update(framed(_bytes(part)))
+        secrets: list[Secret[Any]] = [part if isinstance(part, Secret) else _secret(part) for part in parts]
+        del parts  # plain text, perhaps, and tracebacks may show this frame
+        for secret in secrets:
+            digest.update(framed(_bytes(secret)))
         return digest.digest()
 
 
-def _bytes(part: Part) -> bytes:
-    plain = part.reveal() if isinstance(part, Secret) else part
+def _secret(part: Any) -> Secret[Any]:
+    return Secret(part)
+
+
+def _bytes(part: Secret[Any]) -> bytes:
+    plain: str | bytes = part.reveal()
     if isinstance(plain, bytes):
         return plain
     try:
         return plain.encode()
     except UnicodeEncodeError as error:  # which holds the text
         wrong = error.start + 1
-    del part, plain
+    del plain
     raise ValueError(f"character {wrong} is a lone surrogate")
