@@ -13,13 +13,14 @@ import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
 
 from byjy_events.backend import Backend
+from byjy_events.errors import LogUnavailable
 from byjy_events.heartbeat_table import database_now, strategy_execution_heartbeats
 from byjy_events.log import EventLog
 
@@ -74,37 +75,63 @@ class Heartbeats:
         return await self._tried(lambda store: store.forget(execution_id), execution_id)
 
     async def last(self, execution_id: UUID) -> Beat | None:
-        """Its last sign of life; None: there is none."""
+        """Its last sign of life; None: there is none.
+
+        Raises:
+            LogUnavailable: the database failed.
+        """
         c = strategy_execution_heartbeats.c
         now = database_now(self._log.engine.dialect.name)
         statement = sa.select(c.beat_at, now - c.beat_at, c.process).where(c.strategy_execution_id == execution_id)
-        async with self._log.engine.connect() as connection:
-            found = (await connection.execute(statement)).first()
+        found = await self._fetched(statement)
         return None if found is None else Beat(found[0], found[1] / 1e9, found[2])
 
     async def now(self) -> int:
-        """The clock that beats are told by."""
-        async with self._log.engine.connect() as connection:
-            found: int = (await connection.execute(sa.select(database_now(self._log.engine.dialect.name)))).scalar_one()
-        return found
+        """The clock that beats are told by. Raises as :meth:`last`."""
+        found = await self._fetched(sa.select(database_now(self._log.engine.dialect.name)))
+        assert found is not None
+        now: int = found[0]
+        return now
 
     @contextlib.asynccontextmanager
-    async def beating(self, execution_id: UUID, process: str, every_seconds: float) -> AsyncIterator[None]:
-        """Beat in a task of its own as long as the block runs. Nothing that happens to it is raised in the block."""
+    async def beating(
+        self, execution_id: UUID, process: str, every_seconds: float, then: Callable[[], Awaitable[None]]
+    ) -> AsyncIterator[None]:
+        """Beat in a task of its own as long as the block runs. Nothing that happens to it is raised in the block.
+
+        Args:
+            then: what to do after each beat that the database took.
+        """
         done = asyncio.Event()
-        task = asyncio.create_task(self._beat_until(done, execution_id, process, every_seconds), name="byjy-heartbeat")
+        beating = self._beat_until(done, execution_id, process, every_seconds, then)
+        task = asyncio.create_task(beating, name="byjy-heartbeat")
         try:
             yield
         finally:
             done.set()  # not cancelled: a statement that is under way may end
             await asyncio.wait([task])
 
-    async def _beat_until(self, done: asyncio.Event, execution_id: UUID, process: str, every_seconds: float) -> None:
+    async def _beat_until(
+        self,
+        done: asyncio.Event,
+        execution_id: UUID,
+        process: str,
+        every_seconds: float,
+        then: Callable[[], Awaitable[None]],
+    ) -> None:
         while not done.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(done.wait(), every_seconds)
                 return
-            await self.beat(execution_id, process)
+            if await self.beat(execution_id, process):
+                await then()
+
+    async def _fetched(self, statement: sa.Select[Any]) -> Any:
+        try:
+            async with self._log.engine.connect() as connection:
+                return (await connection.execute(statement)).first()
+        except (OSError, sa.exc.DBAPIError) as error:
+            raise LogUnavailable(str(error)) from error
 
     async def _tried(self, write: Callable[[HeartbeatStore], Awaitable[None]], execution_id: UUID) -> bool:
         try:

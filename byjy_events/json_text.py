@@ -1,7 +1,7 @@
 """JSON from people, as it may be stored: checked, without ambiguity, spelled in one way only.
 
-Readers of JSON differ on what a repeated key means and how exact a number is. Here neither comes in: what one reader
-makes of the text, every reader does.
+Readers of JSON differ on what a repeated key means and how exact a number is. Here neither comes in, but for whole
+numbers beyond 2**53, which readers keep that have whole numbers at all: Python and msgspec do, JavaScript does not.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def json_text(field: str, text: str | bytes, *, limit: int) -> str:
 
     Raises:
         InvalidJson: it is no JSON; it is longer, or nested deeper than :data:`DEPTH`; an object has a key twice; a
-            number has more digits than other readers keep; a text holds NUL or a lone surrogate.
+            number with a fraction or an exponent is more exact or larger than a double; a whole one has more than 4,300
+            digits; a text holds NUL or a lone surrogate.
     """
     plain = _plain(field, text, limit)
     try:

@@ -249,6 +249,7 @@ class EventLog:
         streams: Iterable[Stream] | None = None,
         categories: Iterable[str] | None = None,
         types: Iterable[type[Event] | str] | None = None,
+        without_types: Iterable[type[Event] | str] = (),
         backward: bool = False,
         limit: int | None = None,
         checked: bool = False,
@@ -260,6 +261,7 @@ class EventLog:
         Args:
             after, upto: positions; the first is excluded, the second included.
             stream, streams, categories, types: only these.
+            without_types: all but these.
             backward: from the end to the beginning.
             limit: at most so many events.
             checked: whether to check that each event is what its leaf hash says was appended.
@@ -267,7 +269,7 @@ class EventLog:
         Raises:
             CorruptLog: a payload cannot be decoded, or an event is missing or altered.
         """
-        wanted = query_of(after, upto, stream, streams, categories, types, backward, checked)
+        wanted = query_of(after, upto, stream, streams, categories, types, without_types, backward, checked)
         left = limit
         async for chunk in self._chunks(wanted, CHUNK if limit is None else max(1, min(limit, CHUNK))):
             for recorded in chunk if left is None else chunk[:left]:

@@ -19,7 +19,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class NotAFile(ByjyError):
-    """What lies there is a folder, a pipe or a device.
+    """What lies there is a pipe or a device. A folder cannot be opened to begin with, which is an OSError.
 
     Attributes:
         path: of it.

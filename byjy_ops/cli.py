@@ -16,6 +16,7 @@ import typer
 
 from byjy_ops.commands import (
     config,
+    copy,
     demo,
     events,
     export,
@@ -59,6 +60,7 @@ for family in (
     strategies,
     config,
     grants,
+    copy,
     keys,
     seal,
     signing_key,

@@ -114,17 +114,23 @@ async def get_value(database: str, key: str, version: int | None, *, string: boo
     async with existing_log(database, read_only=True) as log:
         config = Configuration(log)
         try:
-            setting = await config.setting(key) if version is None else await config.at(key, version)
-            value = await config.get(key) if setting is None else setting.value
+            setting = await _set_to(config, key) if version is None else await config.at(key, version)
+            value = setting.value
         except ConfigurationNotSet as error:
             tell(str(error))
             return NO
-    assert setting is not None
     if as_json:
         write_json([_row(setting)])
     else:
         emit(f"{value if string and isinstance(value, str) else setting.text}\n")
     return YES
+
+
+async def _set_to(config: Configuration, key: str) -> Setting:
+    last = await config.history(key, limit=1, newest_first=True)
+    if not last:
+        raise ConfigurationNotSet(key, None)
+    return last[0]
 
 
 async def set_value(
@@ -146,8 +152,7 @@ async def set_value(
         InvalidArgument: the key is secret, and the value is in sight.
     """
     async with existing_log(database, actor=acting(actor)) as log:
-        before = await Configuration(log).setting(key)
-        is_secret = (before is not None and before.is_secret) if secret is None else secret
+        is_secret = await Configuration(log).is_secret(key) if secret is None else secret
         if is_secret and given.in_sight:
             raise _in_sight()
         config = Configuration(log, vault=await vault_for(log, database, options) if is_secret else None)
@@ -206,8 +211,7 @@ async def roll_back(
     """Write an old value as a new version, and say which."""
     async with existing_log(database, actor=acting(actor)) as log:
         plain = Configuration(log)
-        old, now = await plain.at(key, version), await plain.setting(key)
-        sealed = old.is_secret or (now is not None and now.is_secret)
+        sealed = (await plain.at(key, version)).is_secret or await plain.is_secret(key)
         config = Configuration(log, vault=await vault_for(log, database, options)) if sealed else plain
         setting = await config.rollback(key, version, expected_version=expected, change_type=change_type)
     _written(setting, as_json=as_json)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from byjy_events import Permission
+from byjy_events import EventLog, Permission
 from byjy_events.sealing import KeyVariable, Vault
 from byjy_events.secret import Secret
 from byjy_ops.actor import acting
@@ -29,7 +28,8 @@ from projections.api_keys.deciding import state_of
 from projections.api_keys.errors import ApiKeyRefused, ApiKeyState
 from projections.api_keys.queries import ApiKeyQueries
 from projections.api_keys.table import ApiKeyRow
-from projections.users.spelling import canonical
+from projections.reservations import holder_of
+from projections.users.spelling import Name, username_reservation
 from projections.users.table import users
 
 COLUMNS = (
@@ -89,7 +89,7 @@ async def add_key(
 ) -> None:
     """Store a key, and write the id of the new API key."""
     async with existing_log(database, actor=acting(actor)) as log:
-        user_id = await _user_id(log.engine, user)
+        user_id = await _owner(log, user)
         credentials = Credentials(log, await vault_for(log, database, key))
         added = await credentials.add(
             user_id,
@@ -113,7 +113,7 @@ async def list_keys(database: str, user: str | None, exchange: str | None, limit
     held: list[Cells] = []
     shown = 0
     async with existing_tables(database) as engine:
-        user_id = None if user is None else await _user_id(engine, user)
+        user_id = None if user is None else await _listed_owner(engine, user)
         async for rows in _chunks(engine, user_id, exchange, limit + 1 if limit else None):
             held += await _cells(engine, rows[: limit - shown] if limit else rows)
             shown += len(rows)
@@ -199,21 +199,6 @@ async def erase_key(database: str, actor: str | None, api_key_id: UUID, reason: 
     emit(f"{api_key_id}: erased\n")
 
 
-def refuse_unless_sure(api_key_id: UUID, *, yes: bool) -> None:
-    """Ask, where there is somebody to ask.
-
-    Raises:
-        InvalidArgument: there is nobody, or the answer was not yes.
-    """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise InvalidArgument("--yes", "erasing cannot be undone; say that it is meant")
-    tell(f"the secrets of {api_key_id} will be gone for good; type yes to erase them")
-    if sys.stdin.readline().strip() != "yes":
-        raise InvalidArgument("--yes", "nothing was erased")
-
-
 @asynccontextmanager
 async def _credentials(database: str, actor: str | None) -> AsyncIterator[Credentials]:
     """For what seals and reveals nothing, and so needs no key."""
@@ -221,16 +206,34 @@ async def _credentials(database: str, actor: str | None) -> AsyncIterator[Creden
         yield Credentials(log, Vault(log, KeyVariable()))
 
 
-async def _user_id(engine: AsyncEngine, user: str) -> UUID:
+async def _owner(log: EventLog, user: str) -> UUID:
+    """As the log knows the user: of one that was registered a moment ago the tables may know nothing."""
+    return await _user_id(user, lambda key: holder_of(log, username_reservation(key)))
+
+
+async def _listed_owner(engine: AsyncEngine, user: str) -> UUID:
+    """As the tables know the user, like all that is listed."""
+
+    async def named(key: str) -> UUID | None:
+        async with engine.connect() as connection:
+            found: UUID | None = await connection.scalar(sa.select(users.c.id).where(users.c.username_key == key))
+            return found
+
+    return await _user_id(user, named)
+
+
+async def _user_id(user: str, named: Callable[[str], Awaitable[UUID | None]]) -> UUID:
+    """
+    Raises:
+        InvalidUsername: nobody can be called so.
+        InvalidArgument: nobody is.
+    """
     try:
         return UUID(user)
     except ValueError:
-        pass
-    named = sa.select(users.c.id).where(users.c.username_key == canonical(user))
-    async with engine.connect() as connection:
-        found: UUID | None = await connection.scalar(named)
+        found = await named(Name(user).key)
     if found is None:
-        raise InvalidArgument("--user", f"no user is called {user!r}, as far as the tables know")
+        raise InvalidArgument("--user", f"nobody is called {text(user)!r}")
     return found
 
 

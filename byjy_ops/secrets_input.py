@@ -60,7 +60,7 @@ def _parsed(whole: Secret[bytes], required: tuple[str, ...], optional: tuple[str
 
 
 def _fields(whole: Secret[bytes]) -> list[tuple[str, Any]] | None:
-    """In their order, texts as secrets; None: it is no object."""
+    """In their order, texts as secrets, and of what else was given no more than that; None: it is no object."""
     try:
         found = json.loads(whole.reveal(), object_pairs_hook=_masked)
     except (ValueError, RecursionError):  # which hold the text
@@ -74,4 +74,10 @@ class _Object:
 
 
 def _masked(pairs: list[tuple[str, Any]]) -> _Object:
-    return _Object([(name, Secret(value) if isinstance(value, str) else value) for name, value in pairs])
+    return _Object([(name, _masked_value(value)) for name, value in pairs])
+
+
+def _masked_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return Secret(value)
+    return None if value is None else ...  # a number may be somebody's PIN

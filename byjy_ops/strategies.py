@@ -14,12 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from byjy_events.log import EventLog
 from byjy_events.vocabulary.strategies import PARAMETERS_LIMIT, StrategyStatus
+from byjy_ops.actor import acting
 from byjy_ops.arguments import choices
 from byjy_ops.errors import InvalidArgument
 from byjy_ops.listing import Cells, Column, Listing, emit, tell, write_json
 from byjy_ops.reading import existing_log, existing_tables
 from byjy_ops.status import lacking
 from projections import OWNERSHIP, StrategyDesk, StrategyQueries, StrategyRow
+from projections.projection import Group
 from projections.strategies.table import strategies
 from projections.users.spelling import canonical
 from projections.users.table import users
@@ -73,11 +75,19 @@ async def list_strategies(database: str, asked: AskedStrategies, limit: int, *, 
 
 
 async def create_strategy(
-    database: str, user: str, name: str, kind: str, parameters: Path | None, *, is_test: bool, as_json: bool
+    database: str,
+    actor: str | None,
+    user: str,
+    name: str,
+    kind: str,
+    parameters: Path | None,
+    *,
+    is_test: bool,
+    as_json: bool,
 ) -> None:
     """Create one and write its id."""
     text = "{}" if parameters is None else _given(parameters)
-    async with existing_log(database) as log:
+    async with existing_log(database, actor=acting(actor)) as log:
         user_id = await _user(log.engine, user)
         made = await StrategyDesk(log).create(user_id, name, kind, text, is_test=is_test)
     if as_json:
@@ -120,11 +130,11 @@ async def show_parameters(database: str, strategy: str, version: int | None, *, 
 
 
 async def change_parameters(
-    database: str, strategy: str, source: Path, reason: str, expected: int | None, *, as_json: bool
+    database: str, actor: str | None, strategy: str, source: Path, reason: str, expected: int | None, *, as_json: bool
 ) -> None:
     """Change the parameters of one, and write their version."""
     text = _given(source)
-    async with existing_log(database) as log:
+    async with existing_log(database, actor=acting(actor)) as log:
         key = await strategy_key(log.engine, strategy)
         version = await StrategyDesk(log).change_parameters(key, text, reason=reason, expected_version=expected)
     if as_json:
@@ -133,9 +143,11 @@ async def change_parameters(
         emit(f"version {version}\n")
 
 
-async def turn_strategy(database: str, strategy: str, status: StrategyStatus, reason: str, *, as_json: bool) -> None:
+async def turn_strategy(
+    database: str, actor: str | None, strategy: str, status: StrategyStatus, reason: str, *, as_json: bool
+) -> None:
     """Activate, pause, stop or archive one."""
-    async with existing_log(database) as log:
+    async with existing_log(database, actor=acting(actor)) as log:
         key, desk = await strategy_key(log.engine, strategy), StrategyDesk(log)
         turns = {
             StrategyStatus.ACTIVE: desk.activate,
@@ -150,9 +162,9 @@ async def turn_strategy(database: str, strategy: str, status: StrategyStatus, re
         emit(f"{key} is {status}\n")
 
 
-async def rename_strategy(database: str, strategy: str, name: str, *, as_json: bool) -> None:
+async def rename_strategy(database: str, actor: str | None, strategy: str, name: str, *, as_json: bool) -> None:
     """Give one another name."""
-    async with existing_log(database) as log:
+    async with existing_log(database, actor=acting(actor)) as log:
         key = await strategy_key(log.engine, strategy)
         await StrategyDesk(log).rename(key, name)
     if as_json:
@@ -261,13 +273,19 @@ def write_listed(listing: Listing, cells: Sequence[Cells], limit: int) -> None:
         tell("nothing found")
 
 
-async def say_what_lacks(engine: AsyncEngine, database: str) -> None:
-    """Say on standard error how far the tables are behind the log, if they are."""
+async def say_what_lacks(engine: AsyncEngine, database: str, *groups: Group) -> None:
+    """Say on standard error how far the tables are behind the log, if they are: those of the first group that is.
+
+    Args:
+        groups: else that of strategies.
+    """
 
     async def fetch(statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         async with engine.connect() as connection:
             found: Sequence[sa.Row[Any]] = (await connection.execute(statement)).all()
         return found
 
-    if lacked := await lacking(fetch, database, OWNERSHIP):
-        tell(lacked)
+    for group in groups or (OWNERSHIP,):
+        if lacked := await lacking(fetch, database, group):
+            tell(lacked)
+            return

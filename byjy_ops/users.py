@@ -149,21 +149,6 @@ async def erase(database: str, actor: str | None, user: str, reason: str) -> Non
         _told(user, await directory.erase(await _user_id(directory, user), reason), "erased")
 
 
-def refuse_unless_sure(user: str, *, yes: bool) -> None:
-    """Ask, where there is somebody to ask.
-
-    Raises:
-        InvalidArgument: there is nobody, or the answer was not yes.
-    """
-    if yes:
-        return
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise InvalidArgument("--yes", "erasing cannot be undone; say that it is meant")
-    tell(f"email and password of {text(user)} will be gone for good; type yes to erase them")
-    if sys.stdin.readline().strip() != "yes":
-        raise InvalidArgument("--yes", "nothing was erased")
-
-
 def cells(row: UserRow) -> Cells:
     """What is shown of a user: nothing that is sealed, nor what it is found by."""
     hidden = ("username_key", "email", "email_hash", "password_hash")

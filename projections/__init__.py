@@ -61,6 +61,7 @@ from projections.strategies.queries import ExecutionSeen, StrategyQueries
 from projections.strategies.running import Execution
 from projections.strategies.table import StrategyExecutionRow, StrategyRow
 from projections.tables import AliasKind, AnomalyKind, PositionSide, TradeStatus
+from projections.traded import Traded, Turnover
 from projections.trading import TRADING
 from projections.trail import TRAIL, Trail, TrailRow
 from projections.users.directory import UserDirectory
@@ -164,9 +165,11 @@ __all__ = [
     "TemporarySpaceShort",
     "TradeRow",
     "TradeStatus",
+    "Traded",
     "TradingPairRow",
     "Trail",
     "TrailRow",
+    "Turnover",
     "UnknownGroup",
     "UnknownUser",
     "UserDirectory",

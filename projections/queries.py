@@ -33,6 +33,7 @@ from projections.rows import (
 )
 from projections.statements import Statement
 from projections.tables import AliasKind, AnomalyKind
+from projections.traded import NOTHING, Traded, Turnover, fees_of_executions, summed, turnovers_of_executions
 
 R = TypeVar("R", bound=Row)
 
@@ -45,6 +46,9 @@ class Scope(NamedTuple):
 
 
 EVERYTHING = Scope()
+
+EXECUTIONS_AT_ONCE = 1_000
+"""Executions that one statement is about: parameters of a statement are not without bounds."""
 
 
 class Queries:
@@ -204,6 +208,15 @@ class Queries:
     async def execution_fees(self, execution: UUID) -> list[ExecutionFeeRow]:
         """What one execution of a strategy cost, a row for each asset."""
         return await self._all(ExecutionFeeRow, statements.fees_of_execution(execution))
+
+    async def traded(self, executions: Sequence[UUID]) -> dict[UUID, Traded]:
+        """What each of these executions traded, summed over pairs and accounts; nothing, if it placed no order."""
+        found: dict[UUID, Traded] = dict.fromkeys(executions, NOTHING)
+        for start in range(0, len(executions), EXECUTIONS_AT_ONCE):
+            some = executions[start : start + EXECUTIONS_AT_ONCE]
+            turnovers = await self._all(Turnover, turnovers_of_executions(some))
+            found |= summed(turnovers, await self._all(ExecutionFeeRow, fees_of_executions(some)))
+        return found
 
     async def pair(self, pair: UUID) -> TradingPairRow | None:
         """One trading pair by its id; None: nobody ever named it."""

@@ -157,12 +157,18 @@ class Replay:
         await self._settle()
         changes = self._fold.take()
         self._touch(changes)
-        self._storing = asyncio.create_task(self._store(changes, self._stored), name="byjy-replay-store")
+        self._storing = asyncio.create_task(self._store_many(changes, self._stored), name="byjy-replay-store")
         self._stored = self.position
 
     def _touch(self, changes: Sequence[Changes]) -> None:
         if self.watching:
             self.touched += [(one.projection, touched_keys(one)) for one in changes]
+
+    async def _store_many(self, changes: Sequence[Changes], after: int) -> None:
+        try:
+            await self.scratch.store(changes)
+        except NotStorable:
+            await self._store(_removed_first(changes), after)
 
     async def _store(self, changes: Sequence[Changes], after: int) -> None:
         try:
@@ -206,6 +212,14 @@ async def replay_of(log: EventLog, group: Group) -> AsyncIterator[Replay]:
             yield replay
     finally:
         await replay.close()
+
+
+def _removed_first(changes: Sequence[Changes]) -> list[Changes]:
+    """The same, all rows removed before any is put: one may have what another, which comes after it, gave up."""
+    removed = [
+        Changes(one.projection, [], one.gone if one.projection.append_only else touched_keys(one)) for one in changes
+    ]
+    return [*removed, *(Changes(one.projection, one.rows, []) for one in changes)]
 
 
 def touched_keys(changes: Changes) -> list[Key]:

@@ -278,26 +278,25 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("label", {"label": LONG}, "10000000 characters"),
     ("label", {"label": "\0"}, "holds a NUL character or a lone surrogate"),
     ("exchange", {"exchange": ""}, "0 characters, expected 1 to 64"),
+    ("exchange", {"exchange": "a" + "\u0315\u0300" * 500_000}, "1000001 characters, expected 1 to 64"),
     ("exchange", {"exchange": "\ud800"}, "holds a NUL character or a lone surrogate"),
     ("exchange", {"exchange": None}, "NoneType, expected text"),
 ]
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
-@pytest.mark.parametrize(("field", "given", "reason"), BAD, ids=[f"{one[0]}: {one[2][:20]}" for one in BAD])
-async def test_what_cannot_be_stored_is_refused_by_its_name(
-    database: str, field: str, given: dict[str, Any], reason: str
-) -> None:
+async def test_what_cannot_be_stored_is_refused_by_its_name(database: str) -> None:
     """The error names the field and shows no secret, nor do its traceback's variables in our frames."""
     async with open_desk(database) as desk:
         head = await desk.log.head()
-        with pytest.raises(InvalidCredential) as caught:
-            await desk.add(**given)
-        assert caught.value.field == field
-        assert str(caught.value).startswith(f"{field}: {reason}")
-        assert len(str(caught.value)) < 200
-        assert "canary" not in shown(caught.value)
-        assert "canary" not in variables(caught.value)
+        for field, given, reason in BAD:
+            with pytest.raises(InvalidCredential) as caught:
+                await desk.add(**given)
+            assert caught.value.field == field
+            assert str(caught.value).startswith(f"{field}: {reason}")
+            assert len(str(caught.value)) < 200
+            assert "canary" not in shown(caught.value)
+            assert "canary" not in variables(caught.value)
         assert await desk.log.head() == head
         assert await desk.vault.in_use() == {}
 

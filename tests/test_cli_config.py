@@ -167,6 +167,10 @@ def test_a_secret_in_sight_is_refused(cli: Cli, key_file: Path, tmp_path: Path) 
         assert "why is not told, since it is secret" in said
         assert CANARY not in said
     assert len(cli.rows("history", "token")) == 1
+    cli.done("remove", "token")
+    assert "a secret is read from" in cli.refused("set", "token", f'"{CANARY}"')
+    cli.done("set", "token", given=f'"{CANARY}"')
+    assert CANARY not in cli.done("history", "token", "--json")
 
 
 def test_a_prompt_does_not_show_what_is_typed(cli: Cli, key_file: Path) -> None:

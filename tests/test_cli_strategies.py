@@ -17,7 +17,7 @@ import structlog
 from byjy_events import EventLog
 from byjy_events.vocabulary.strategies import PARAMETERS_LIMIT, ExecutionStatus
 from byjy_ops.cli import answered
-from projections import OWNERSHIP, StrategyDesk, catch_up
+from projections import OWNERSHIP, TRADING, StrategyDesk, catch_up
 from tests.strategies import active, user
 
 
@@ -61,7 +61,13 @@ class Cli:
 
     async def _project(self) -> None:
         async with EventLog.open(self.database) as log:
-            await catch_up(log, OWNERSHIP)
+            await projected(log)
+
+
+async def projected(log: EventLog) -> None:
+    """All that the commands read."""
+    for group in (OWNERSHIP, TRADING):
+        await catch_up(log, group)
 
 
 @pytest.fixture
@@ -94,11 +100,11 @@ def test_parameters_are_shown_and_changed(cli: Cli, monkeypatch: pytest.MonkeyPa
     assert cli.done("strategies", "parameters", "mm", "--json") == "{}\n"
     text = '{"b": 1, "a": [true]}'
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-    assert cli.done("strategies", "parameters", "mm", "--set", "-", "--reason", "calmer") == "version 2\n"
+    assert cli.done("strategies", "parameters", "mm", "--set", "-", "--reason", "calmer", "--actor", "ada") == "version 2\n"
     assert cli.done("strategies", "parameters", made["id"]) == '{\n  "a": [\n    true\n  ],\n  "b": 1\n}\n'
     assert cli.done("strategies", "parameters", "mm", "--version", "1") == "{}\n"
     newest, oldest = cli.rows("strategies", "parameters", "mm", "--history")
-    assert (newest["version"], newest["reason"], newest["changed_by"]) == (2, "calmer", "byjy")
+    assert (newest["version"], newest["reason"], newest["changed_by"]) == (2, "calmer", "ada")
     assert (oldest["version"], oldest["parameters"]) == (1, {})
     assert "calmer" in cli.done("strategies", "parameters", "mm", "--history")
     shown = cli.done("strategies", "show", "mm")
@@ -108,6 +114,9 @@ def test_parameters_are_shown_and_changed(cli: Cli, monkeypatch: pytest.MonkeyPa
     file.write_text("{}")
     status, _, err = cli("strategies", "parameters", "mm", "--set", str(file), "--expected", "1")
     assert (status, err.endswith("its parameters are of version 2, not 1\n")) == (2, True)
+    for senseless in (["--set", str(file), "--history"], ["--reason", "why"], ["--history", "--version", "1"]):
+        assert cli("strategies", "parameters", "mm", *senseless)[0] == 2
+    assert cli.rows("strategies", "list")[0]["parameters_version"] == 2
 
 
 BAD = {
@@ -156,7 +165,7 @@ def test_executions_are_listed_with_what_is_lost(cli: Cli) -> None:
             failed = await desk.start(one)
             await desk.end(failed.id, ExecutionStatus.FAILED, error="KeyError: 'BTC'")
             runs, beside = await desk.start(one), await desk.start(other)
-            await catch_up(log, OWNERSHIP)
+            await projected(log)
             return failed.id, runs.id, beside.id
 
     failed, runs, beside = map(str, asyncio.run(work()))

@@ -31,6 +31,8 @@ from projections import (
     runner,
     verify,
 )
+from projections.errors import ReplayFailed
+from projections.replay import replay_of
 from tests.folding import Folded
 from tests.own_groups import create_tables
 from tests.replay import assert_rows_are_the_log, events_of, stored
@@ -224,3 +226,27 @@ async def test_a_mistake_stops_the_group_at_the_event(
         assert stopped.value.position == position
         expected = Folded(CLUBS).fold_all(await events_of(log, position - 1)).rows
         assert await stored(log, CLUBS) == expected
+
+
+class Unstorable(Clubs):
+    """Makes a row that the database refuses, at the last event that concerns it."""
+
+    def evolve(self, row: ClubRow | None, recorded: Recorded, key: str) -> Any:
+        after: Any = super().evolve(row, recorded, key)
+        return replace(after, places=None) if recorded.position == 16 else after
+
+
+async def test_a_row_that_was_named_and_is_refused_stops_the_group_at_its_event(database: str) -> None:
+    """Live and in a replay, though many events were folded at once."""
+    await create_tables(database, metadata)
+    group = Group("clubs", [Members(), Unstorable()])
+    async with EventLog.open(database) as log:
+        await tell(log)
+        with pytest.raises(ProjectionStopped) as stopped:
+            await catch_up(log, group)
+        assert stopped.value.position == 16
+        assert await stored(log, CLUBS) == Folded(CLUBS).fold_all(await events_of(log, 15)).rows
+        async with replay_of(log, group) as replay:
+            with pytest.raises(ReplayFailed) as failed:
+                await replay.advance(await log.head())
+        assert failed.value.position == 16

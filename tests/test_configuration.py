@@ -246,6 +246,8 @@ async def test_the_history_has_every_version(database: str, monkeypatch: pytest.
         assert [one.version for one in made] == list(range(1, 8))
         assert [one.updated_by for one in made[:5]] == [f"ops-{number}" for number in range(5)]
         assert await config.history("never.set") == []
+        with pytest.raises(ValueError, match="limit 0"):
+            await config.history(KEY, limit=0)
 
 
 async def test_a_rollback_writes_an_old_value_as_a_new_version(database: str) -> None:

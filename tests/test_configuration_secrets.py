@@ -159,6 +159,29 @@ async def test_a_rollback_never_makes_a_secret_plain(database: str) -> None:
         assert (await config.rollback(KEY, 2)).is_secret
 
 
+async def test_a_secret_that_was_removed_stays_secret(database: str) -> None:
+    """Whoever sets it again need not remember that it was one; nor whoever goes back to what was plain once."""
+    async with EventLog.open(database) as log:
+        config = with_vault(log)
+        await config.set(KEY, "was plain")
+        await config.set(KEY, Secret("was secret"), secret=True)
+        await config.remove(KEY)
+        assert await config.is_secret(KEY)
+        with pytest.raises(NoVault):
+            await Configuration(log).set(KEY, CANARY)
+        for again in (config.set(KEY, CANARY), config.set(KEY, Secret(CANARY)), config.rollback(KEY, 1)):
+            assert (await again).is_secret
+            await config.remove(KEY)
+        await config.set("plain", 1)
+        await config.remove("plain")
+        assert not (await config.set("plain", 2)).is_secret
+        assert not (await config.set(KEY, "plain again", secret=False)).is_secret
+        await config.remove(KEY)
+        assert not await config.is_secret(KEY)
+        with pytest.raises(SecrecyKept):
+            await config.set(KEY, Secret(CANARY))
+
+
 async def test_of_secrets_the_type_is_kept_too(database: str) -> None:
     """It is no secret."""
     async with EventLog.open(database) as log:

@@ -138,15 +138,42 @@ def _strategy_of(event: Any) -> UUID | None:
 
 
 async def test_a_start_that_is_repeated_starts_nothing_twice(log: EventLog, desk: StrategyDesk) -> None:
-    """With the id of the first time; one that has ended is not started again."""
-    one, key = await active(desk, await user(log)), new_event_id()
-    first = await desk.start(one, execution_id=key)
+    """It answers with what was started then, whatever the strategy is now; one that has ended is not started again."""
+    one, key = await active(desk, await user(log), parameters={"spread": 1}), new_event_id()
+    first = await desk.start(one, is_test=True, execution_id=key)
+    await desk.change_parameters(one, {"spread": 2})
+    await desk.pause(one)
     head = await log.head()
-    assert (await desk.start(one, execution_id=key)).id == first.id
+    again = await desk.start(one, execution_id=key)
+    assert vars(again) == vars(first)
+    assert (again.parameters, again.parameters_version, again.is_test) == ({"spread": 1}, 1, True)
     assert await log.head() == head
     await desk.end(key)
     with pytest.raises(ExecutionRefused, match="it was started before"):
         await desk.start(one, execution_id=key)
+    assert await Heartbeats(log).last(key) is None
+
+
+async def test_a_start_is_repeated_by_its_own_process_only(log: EventLog, desk: StrategyDesk) -> None:
+    """Two that share an id would both trade; nor does the refused one give a sign of life for the other."""
+    one, key = await active(desk, await user(log)), new_event_id()
+    await desk.start(one, execution_id=key, process="a")
+    with pytest.raises(ExecutionRefused, match="it was started before, by a"):
+        await desk.start(one, execution_id=key, process="b")
+    beat = await Heartbeats(log).last(key)
+    assert beat is not None
+    assert beat.process == "a"
+
+
+async def test_beats_are_some_time_apart(log: EventLog, desk: StrategyDesk) -> None:
+    """Else they would fill the time; nothing is started."""
+    one = await active(desk, await user(log))
+    head = await log.head()
+    for seconds in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="beat_seconds"):
+            async with desk.running(one, beat_seconds=seconds):
+                pass
+    assert await log.head() == head
 
 
 async def test_an_execution_ends_once(log: EventLog, desk: StrategyDesk) -> None:

@@ -10,12 +10,11 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
-from byjy_events import EventLog, new_event_id
+from byjy_events import EventLog, LogUnavailable, new_event_id
 from byjy_events.heartbeat import Heartbeats
 from byjy_events.heartbeat_table import strategy_execution_heartbeats
 from byjy_events.vocabulary.strategies import ExecutionStatus
 from projections import OWNERSHIP, StrategyDesk, StrategyQueries, StrategyRunning, catch_up
-from tests.cli import byjy, rows
 from tests.engine_child import engines
 from tests.rows import writable_engine
 from tests.strategies import active, assert_tables_are_the_log, user
@@ -60,7 +59,7 @@ async def beats(log: EventLog) -> int:
 
 
 async def test_an_engine_that_is_killed_is_lost(log: EventLog, database: str) -> None:
-    """By kill -9: seen so after a silence, through queries and the command line; then declared, and started again."""
+    """By kill -9: seen so after a silence; then declared, and started again."""
     desk = StrategyDesk(log, lost_after_seconds=SHORT)
     one = await active(desk, await user(log))
     with engines(database, one) as (engine,):
@@ -78,10 +77,9 @@ async def test_an_engine_that_is_killed_is_lost(log: EventLog, database: str) ->
             await asyncio.sleep(0.02)
     assert await log.head() == head
     assert await beats(log) == 1
-    listed = await asyncio.to_thread(rows, "executions", "--lost-after", "0.1s", "--status", "LOST", database=database)
-    assert [row["id"] for row in listed] == [str(key)]
-    done = await asyncio.to_thread(byjy, "executions", "declare-lost", "--lost-after", "0.1s", database=database)
-    assert (done.returncode, done.stdout) == (0, f"{key} is LOST\n")
+    queries = StrategyQueries(log.engine, lost_after_seconds=SHORT)
+    assert [row.id for row in await queries.executions(status=LOST)] == [key]
+    assert await desk.declare_lost() == [key]
     await assert_tables_are_the_log(log)
     assert await seen(log, key, 1e6) is LOST
     assert await beats(log) == 0
@@ -128,6 +126,19 @@ async def test_what_beats_again_is_alive_and_may_tell_its_end(log: EventLog, dat
         await desk.start(one)
     await desk.end(other.id)
     await assert_tables_are_the_log(log)
+
+
+async def test_what_lives_learns_that_it_was_declared_lost(log: EventLog) -> None:
+    """As after a long sleep of the machine: it can stop trading before another one doubles its orders."""
+    desk = StrategyDesk(log)
+    one = await active(desk, await user(log))
+    async with asyncio.timeout(30), desk.running(one, beat_seconds=0.01) as execution:
+        assert not execution.declared_lost
+        other = await desk.start(one, take_over=True)
+        while not execution.declared_lost:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    assert await seen(log, execution.id) is COMPLETED
+    assert await seen(log, other.id) is RUNNING
 
 
 async def test_the_next_start_declares_what_is_silent_lost(log: EventLog, database: str) -> None:
@@ -211,6 +222,25 @@ async def test_appends_go_on_beside_beats(log: EventLog) -> None:
     answers = await asyncio.gather(*(hearts.beat(key, "p") for key in keys), *(user(log, f"u{n}") for n in range(20)))
     assert answers[:20] == [True] * 20
     assert (await beats(log), await log.head()) == (20, 20)
+
+
+async def test_a_database_that_fails_is_told_as_one(log: EventLog, database: str) -> None:
+    """To whoever looks; an execution that runs ends as if nothing was."""
+    desk = StrategyDesk(log, lost_after_seconds=0)
+    one = await active(desk, await user(log))
+    async with desk.running(one, beat_seconds=0.01) as execution:
+        await catch_up(log, OWNERSHIP)
+        engine = writable_engine(database)
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql("DROP TABLE strategy_execution_heartbeats")
+        await engine.dispose()
+        assert not await desk.beat(execution.id)
+        for look in (desk.start(one), desk.declare_lost(), Heartbeats(log).last(execution.id)):
+            with pytest.raises(LogUnavailable):
+                await look
+    row = await desk.execution(execution.id)
+    assert row is not None
+    assert row.status is COMPLETED
 
 
 async def test_a_closed_log_takes_no_beat_and_raises_nothing(database: str) -> None:

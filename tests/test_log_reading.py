@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -23,11 +24,16 @@ from byjy_events import (
     order_stream,
     pair_stream,
 )
+from byjy_events.query import query_of, select
 from tests.sample_events import PAIR, SAMPLES, filled, placed
+from tests.test_query_plans import EXPLAIN, sorts_or_scans
 
 ORDERS = [order_stream(new_order_id()) for _ in range(3)]
 PAIRS = [pair_stream("binance", "BTCUSDT"), Stream("pair", ORDERS[0].id)]
 UNKNOWN = order_stream(new_order_id())
+
+PLACEHOLDERS: dict[str, Callable[[int], str]] = {"sqlite": lambda _: "?", "postgresql": "${}".format}
+UUID_OF: dict[str, Callable[[bytes], Any]] = {"sqlite": bytes, "postgresql": lambda raw: UUID(bytes=raw)}
 
 
 @pytest.fixture
@@ -177,4 +183,20 @@ async def test_a_long_read_can_leave_types_out(log: EventLog) -> None:
     wanted = [one for one in events if type(one.event) in (OrderFilled, PairDelisted)]
     assert [one for chunk in chunks for one in chunk] == wanted
     assert {len(chunk) for chunk in chunks[:-1]} == {4}
+    assert await read(log, after=5, without_types=[OrderPlaced, "PairListed"]) == wanted
     assert [chunk async for chunk in log.read_chunks(without_types=SAMPLES)] == []
+
+
+@pytest.mark.parametrize("backward", [False, True])
+async def test_an_end_of_one_stream_is_read_without_the_rest(log: EventLog, backend: str, backward: bool) -> None:
+    """The index has its events in order, so that none is sorted; of several streams they have to be."""
+    for streams, sorts in ((ORDERS[:1], False), (ORDERS[:2], True)):
+        query = query_of(0, None, None, streams, None, [OrderFilled], (), backward, False)
+        statement, parameters = select(query, 1, PLACEHOLDERS[backend], UUID_OF[backend])
+        async with log.engine.connect() as connection:
+            if backend == "postgresql":
+                await connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+                await connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+            found = await connection.exec_driver_sql(f"{EXPLAIN[backend]} {statement}", tuple(parameters))
+            plan = "\n".join(str(row[-1]) for row in found)
+        assert bool(sorts_or_scans(plan)) is sorts, plan

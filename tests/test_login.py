@@ -108,6 +108,24 @@ async def test_the_delay_doubles_until_somebody_gets_in_or_unlocks(database: str
         assert (await it.directory.user(ada)).failed_login_count == 0
 
 
+async def test_nothing_but_unlocking_ends_a_lock_out(database: str) -> None:
+    """Neither another name, email or password, nor to be inactive for a while, nor the other way to say who it is."""
+    async with house(database) as it:
+        ada = await it.ada()
+        for name in ("ada", EMAIL, "ADA", "ａda", Secret("ada@example.ORG")):
+            await refused(it, name=name)
+        await it.directory.rename(ada, "Grace")
+        await it.directory.change_email(ada, Secret("grace@example.org"))
+        await it.directory.change_password(ada, PASSWORD)
+        await it.directory.deactivate(ada)
+        await it.directory.reactivate(ada)
+        for name in ("grace", Secret("grace@example.org")):
+            await refused(it, PASSWORD, name)
+        assert (await it.directory.user(ada)).failed_login_count == 5
+        await it.directory.unlock(ada)
+        assert (await it.logins.authenticate("grace", PASSWORD)).user_id == ada
+
+
 async def test_refusals_of_a_locked_user_are_told_as_one_number(database: str) -> None:
     """With the next attempt that is recorded, once."""
     async with house(database, policy=LockoutPolicy(free_failures=1)) as it:

@@ -35,6 +35,7 @@ from projections.rows import (
     TradingPairRow,
 )
 from projections.statements import Statement
+from projections.traded import fees_of_executions, turnovers_of_executions
 from tests.rows import writable_engine
 
 ROWS = 2_000
@@ -325,6 +326,9 @@ def every_statement() -> Iterator[tuple[str, Statement, str]]:
         "totals", s.totals_of_execution, TOTALS, "pk_strategy_execution_totals", execution=TOTALS.strategy_execution_id
     )
     yield "fees of an execution", s.fees_of_execution(EXECUTION), "pk_strategy_execution_fees"
+    some = [TOTALS.strategy_execution_id, EXECUTION]
+    yield "a handful of turnovers", turnovers_of_executions(some), "pk_strategy_execution_totals pk_trading_pairs"
+    yield "a handful of fees", fees_of_executions(some), "pk_strategy_execution_fees"
     yield "fees of a position", s.fees_of_position(POSITION.trading_pair_id, POSITION.account), "pk_position_fees"
     yield from _paged(
         "cycles", s.cycles_of_position, CYCLE, "pk_position_cycles", pair=CYCLE.trading_pair_id, account=CYCLE.account

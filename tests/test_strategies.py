@@ -32,6 +32,7 @@ from byjy_events.vocabulary.strategies import PARAMETERS_LIMIT, ExecutionStatus
 from byjy_events.vocabulary.users import UserDeactivated
 from projections import OWNERSHIP, StrategyDesk, StrategyQueries, StrategyRefused, UserUnfit, catch_up, rebuild, verify
 from projections.errors import AlreadyTaken
+from projections.replay import replay_of
 from projections.strategies.deciding import DRAFT, MAY_BECOME, TURNING, turned
 from projections.strategies.table import StrategyRow, strategies, strategy_executions
 from tests.replay import stored
@@ -162,6 +163,21 @@ async def test_two_strategies_that_swap_their_names_are_projected(log: EventLog)
     await engine.dispose()
     assert (await verify(log, OWNERSHIP)).differences == 2
     await rebuild(log, OWNERSHIP)
+    await assert_tables_are_the_log(log)
+
+
+async def test_a_name_that_changes_hands_is_folded_however_rows_are_stored(log: EventLog) -> None:
+    """Live and in a replay, also where the one who takes it is stored before the one who gave it up."""
+    owner, desk = await user(log), StrategyDesk(log)
+    one, other = await desk.create(owner, "x", "k"), await desk.create(owner, "y", "k")
+    await catch_up(log, OWNERSHIP)
+    before = await log.head()
+    await desk.change_parameters(other, {"changed": "first"})
+    await desk.rename(one, "z")
+    await desk.rename(other, "x")
+    async with replay_of(log, OWNERSHIP) as replay:
+        for position in (before, await log.head()):
+            await replay.advance(position)  # and store
     await assert_tables_are_the_log(log)
 
 
@@ -326,11 +342,12 @@ async def test_a_strategy_goes_its_way(log: EventLog) -> None:
     seen = []
     for step in (desk.activate, desk.pause, desk.activate, desk.stop, desk.archive):
         await step(one, reason="because")
-        await assert_tables_are_the_log(log)
+        await catch_up(log, OWNERSHIP)
         row = await StrategyQueries(log.engine).strategy(one)
         assert row is not None
         seen.append(row.status)
     assert seen == [ACTIVE, PAUSED, ACTIVE, STOPPED, ARCHIVED]
+    await assert_tables_are_the_log(log)
 
 
 Call = Callable[[StrategyDesk, UUID], Coroutine[Any, Any, object]]

@@ -7,16 +7,29 @@ from typing import Any
 
 import pytest
 
-from byjy_events import EventLog, Role, UserEmailChanged, UserRegistered, VersionConflict, new_event_id, user_stream
+from byjy_events import (
+    EventLog,
+    LoginSucceeded,
+    Role,
+    UserEmailChanged,
+    UserRegistered,
+    VersionConflict,
+    new_event_id,
+    user_stream,
+)
+from byjy_events.chunk import Chunk, positions
 from byjy_events.errors import UpgradeRequired
+from byjy_events.event import EVENT_TYPES
+from byjy_events.query import Query
 from byjy_events.sealing import SealedElsewhere, StrangeWrappingKey, UnknownWrappingKey
 from byjy_events.secret import Secret
 from projections import OWNERSHIP, catch_up, rebuild, verify
 from projections.errors import AlreadyTaken
-from projections.users.current import current_user, folded
+from projections.users.current import RECENT, current_user, folded
 from projections.users.errors import InvalidEmail, InvalidPassword, InvalidUsername, UnknownUser, UserRefused
 from projections.users.queries import UserQueries
 from tests.replay import assert_rows_are_the_log, events_of
+from tests.sample_events import SAMPLES
 from tests.sealing import local_key, raw_bytes, shown, stored_keys
 from tests.user_stories import EMAIL, PASSWORD, WRONG, house
 
@@ -149,8 +162,13 @@ async def test_who_is_not_there_is_named(database: str) -> None:
             assert refused.value.user_id == nobody
         assert await it.log.head() == 0
         ada = await it.ada(user_id=nobody)
+        keys = await stored_keys(database)
         with pytest.raises(UserRefused, match="refuses UserRegistered: it was registered before"):
             await it.ada("Eve", Secret("eve@example.org"), user_id=ada)
+        await it.directory.erase(ada)
+        with pytest.raises(UserRefused, match="refuses UserRegistered: it was registered before"):
+            await it.ada("Eve", Secret("eve@example.org"), user_id=ada)
+        assert set(await stored_keys(database)) == set(keys)
 
 
 async def test_an_erased_user_is_gone_everywhere_but_in_the_log(database: str) -> None:
@@ -226,10 +244,13 @@ async def test_another_key_seals_nothing_and_reveals_nothing(database: str) -> N
         assert await stranger.log.head() == head
 
 
-async def test_only_the_last_logins_are_read_and_the_user_is_the_same(database: str) -> None:
-    """As one that is folded from the whole stream, whatever came in whatever order."""
+async def test_only_what_is_needed_is_read_and_the_user_is_the_same(database: str) -> None:
+    """As one that is folded from the whole stream, whatever came in whatever order, also on top of what was read some
+    or many events before.
+    """
     async with house(database) as it:
         ada = await it.ada()
+        first = before = await current_user(it.log, ada)
         for number in range(12):
             with pytest.raises(Exception, match="login refused"):
                 await it.logins.authenticate("ada", WRONG)
@@ -238,9 +259,35 @@ async def test_only_the_last_logins_are_read_and_the_user_is_the_same(database: 
             if number % 4 == 0:
                 await it.logins.authenticate("ada", PASSWORD)
             it.clock.now += 10**10
-            row, version = await current_user(it.log, ada)
             events = [one async for one in it.log.read(stream=user_stream(ada))]
-            assert (row, version) == (folded(ada, events), len(events))
+            whole = (folded(ada, events), len(events))
+            assert await current_user(it.log, ada) == whole
+            assert await current_user(it.log, ada, first) == whole
+            assert await current_user(it.log, ada, before) == whole
+            before = await current_user(it.log, ada)
+        assert before.version > first.version + RECENT
+
+
+async def test_a_login_reads_no_more_the_more_there_were(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it fetches from the log stays the same, however long the stream is."""
+    fetched: list[int] = []
+    async with house(database) as it:
+        await it.ada()
+        await it.logins.authenticate("ada", PASSWORD)
+        fetch = it.log.backend.fetch
+
+        async def counted(query: Query, limit: int) -> Chunk:
+            chunk = await fetch(query, limit)
+            fetched.append(len(positions(chunk)))
+            return chunk
+
+        monkeypatch.setattr(it.log.backend, "fetch", counted)
+        sums = []
+        for _ in range(25):
+            await it.logins.authenticate("ada", PASSWORD)
+            sums.append(sum(fetched))
+            fetched.clear()
+        assert sums[-1] == sums[10] < 3 * RECENT
 
 
 async def test_what_a_newer_program_wrote_is_not_decided_upon(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,6 +299,20 @@ async def test_what_a_newer_program_wrote_is_not_decided_upon(database: str, mon
             await it.log.append(user_stream(ada), [UserEmailChanged(email=b"", email_hash=b"")])
         with pytest.raises(UpgradeRequired):
             await it.directory.change_role(ada, Role.ADMIN)
+
+
+async def test_what_a_newer_program_wrote_is_found_behind_events_that_are_known(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a type that this program does not know at all; by whoever reads the user for the first time and after that."""
+    async with house(database) as it:
+        ada = await it.ada()
+        known = await current_user(it.log, ada)
+        await it.log.append(user_stream(ada), [SAMPLES["PairListed"], LoginSucceeded()])
+        monkeypatch.delitem(EVENT_TYPES, "PairListed")
+        for before in (None, known):
+            with pytest.raises(UpgradeRequired):
+                await current_user(it.log, ada, before)
 
 
 async def test_events_of_users_that_nobody_registered_make_no_rows(database: str) -> None:
@@ -270,6 +331,10 @@ BAD_NAMES: list[tuple[Any, str]] = [
     ("", "0 characters, not 1 to 64"),
     ("x" * 65, "65 characters, not 1 to 64"),
     ("\ufdfa" * 4, "72 characters, not 1 to 64"),
+    ("\u1112\u1161\u11ab" * 86, "258 characters, not 1 to 64"),  # 86 in NFKC, which nobody computes
+    ("a" + "\u0315\u0300" * 500_000, "1000001 characters, not 1 to 64"),  # which would take many minutes
+    ("019A0000-0000-7000-8000-000000000001", "a UUID makes it an id"),
+    ("019a0000000070008000000000000001", "a UUID makes it an id"),
     (" ada", "white space at an end"),
     ("ada\u3000", "white space at an end"),
     ("ada\n", "white space at an end"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import io
 import json
 import os
@@ -24,7 +25,9 @@ from byjy_ops.cli import answered
 from projections import OWNERSHIP, catch_up
 from projections.users.errors import LoginRefused
 from projections.users.login import Logins
+from projections.users.passwords import Passwords
 from tests.cli import SECONDS, command, environment
+from tests.user_stories import CHEAP
 
 IN_TERMINAL = """
 import fcntl, os, sys, termios
@@ -81,7 +84,8 @@ class Operator:
 
 @pytest.fixture
 def operator(database: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
-    """On a fresh database."""
+    """On a fresh database, with passwords that cost next to nothing."""
+    monkeypatch.setattr(Passwords.__init__, "__defaults__", (CHEAP,))
     yield Operator(database, capsys, monkeypatch)
     structlog.reset_defaults()
 
@@ -202,31 +206,55 @@ def test_a_key_is_made_only_while_there_are_no_secrets(operator: Operator, backe
 
 
 def test_a_terminal_is_asked_twice_and_shows_nothing(migrated_file: Path, key_file: Path, tmp_path: Path) -> None:
-    """A password is typed unseen; two that differ register nobody."""
+    """Email and password are typed unseen."""
     database = f"sqlite:///{shutil.copyfile(migrated_file, tmp_path / 'asked.db')}"
-    for again, status in (("other passphrase", 2), (NEW["password"], 0)):
-        ours, theirs = pty.openpty()
-        with_terminal = [sys.executable, "-c", IN_TERMINAL, *command("users", "add", "Ada", "TRADER")]
-        process = subprocess.Popen(
-            with_terminal,
-            env=environment(database),
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
-        os.close(theirs)
-        seen = b""
-        for question, answer in (("email: ", NEW["email"]), ("password: ", NEW["password"]), ("again: ", again)):
-            while not seen.endswith(question.encode()):
-                seen += os.read(ours, 1)
-            os.write(ours, f"{answer}\n".encode())
-        try:
-            while piece := os.read(ours, 4096):
-                seen += piece
-        except OSError:  # so Linux says that the other end was closed
-            pass
-        os.close(ours)
-        assert process.wait(SECONDS) == status, seen
-        assert b"passphrase" not in seen
-        assert b"xample" not in seen
+    ours, theirs = pty.openpty()
+    with_terminal = [sys.executable, "-c", IN_TERMINAL, *command("users", "add", "Ada", "TRADER")]
+    process = subprocess.Popen(
+        with_terminal, env=environment(database), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    seen = b""
+    typed = (("email: ", NEW["email"]), ("password: ", NEW["password"]), ("again: ", NEW["password"]))
+    for question, answer in typed:
+        while not seen.endswith(question.encode()):
+            seen += os.read(ours, 1)
+        os.write(ours, f"{answer}\n".encode())
+    try:
+        while piece := os.read(ours, 4096):
+            seen += piece
+    except OSError:  # so Linux says that the other end was closed
+        pass
+    os.close(ours)
+    assert process.wait(SECONDS) == 0, seen
+    assert b"passphrase" not in seen
+    assert b"xample" not in seen
+
+
+@pytest.mark.parametrize(
+    ("typed", "status", "complaint"),
+    [
+        (("canary passphrase", "canary passphrasE"), 2, "byjy: password: the two are not the same\n"),
+        ((EOFError,), 2, "byjy: standard input: ended\n"),
+        (("canary passphrase", KeyboardInterrupt), 130, ""),
+    ],
+)
+def test_a_password_that_is_not_given_twice_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: Any, status: int, complaint: str
+) -> None:
+    """Another one the second time, the end of the input, Ctrl-C: the database is not even looked for."""
+    answers = iter(typed)
+
+    def asked(_: str) -> str:
+        answer = next(answers)
+        if isinstance(answer, str):
+            return answer
+        raise answer
+
+    ours, theirs = pty.openpty()
+    monkeypatch.setattr(getpass, "getpass", asked)
+    with os.fdopen(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        assert answered(["users", "password", "ada", "--database", "sqlite:////nowhere/log.db"]) == status
+    os.close(ours)
+    assert capsys.readouterr() == ("", complaint)

@@ -157,9 +157,10 @@ def erase(
     actor: Actor = None,
 ) -> None:
     """Forget the secrets of a key for good. It cannot be undone."""
-    from byjy_ops.keys import erase_key, refuse_unless_sure
+    from byjy_ops.confirming import refuse_unless_sure
+    from byjy_ops.keys import erase_key
 
-    refuse_unless_sure(api_key_id, yes=yes)
+    refuse_unless_sure(f"the secrets of {api_key_id}", yes=yes)
     run(context, lambda database: erase_key(database, actor, api_key_id, reason))
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
-from byjy_ops.arguments import LIMIT, AsJson, Limit, Since, Statuses, span
+from byjy_ops.actor import Actor
+from byjy_ops.arguments import LIMIT, AsJson, Limit, Since, Statuses, span, uuid
 from byjy_ops.session import run
 
 strategies = typer.Typer(help="Make strategies, look at them, change them, and say whether they may be run.")
@@ -60,6 +62,7 @@ def create(
     kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="What program it is, e.g. market_maker.")],
     parameters: ParametersFile = None,
     is_test: Annotated[bool, typer.Option("--test", help="It never trades for real.")] = False,
+    actor: Actor = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a strategy, a draft, and write its id."""
@@ -67,7 +70,9 @@ def create(
 
     run(
         context,
-        lambda database: create_strategy(database, user, name, kind, parameters, is_test=is_test, as_json=as_json),
+        lambda database: create_strategy(
+            database, actor, user, name, kind, parameters, is_test=is_test, as_json=as_json
+        ),
     )
 
 
@@ -96,15 +101,27 @@ def parameters(
         int | None, typer.Option("--version", metavar="VERSION", min=1, help="Show these, not those of now.")
     ] = None,
     history: Annotated[bool, typer.Option("--history", help="List all that it ever had, the newest first.")] = False,
+    actor: Actor = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the parameters of a strategy, or change them from the next execution on."""
     from byjy_ops.strategies import change_parameters, show_parameters
 
+    if source is not None and (history or version is not None):
+        raise typer.BadParameter(
+            "either change them or look at others: not with --version or --history", param_hint="--set"
+        )
+    if history and version is not None:
+        raise typer.BadParameter("either one version or all of them: not with --version", param_hint="--history")
+    if source is None and (reason or expected is not None):
+        raise typer.BadParameter("is missing; --reason and --expected are for a change", param_hint="--set")
     if source is None:
         run(context, lambda database: show_parameters(database, strategy, version, history=history, as_json=as_json))
     else:
-        run(context, lambda database: change_parameters(database, strategy, source, reason, expected, as_json=as_json))
+        run(
+            context,
+            lambda database: change_parameters(database, actor, strategy, source, reason, expected, as_json=as_json),
+        )
 
 
 @strategies.command()
@@ -112,44 +129,53 @@ def rename(
     context: typer.Context,
     strategy: Strategy,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Unique among the user's strategies.")],
+    actor: Actor = None,
     as_json: AsJson = False,
 ) -> None:
     """Give a strategy another name; the one before is free."""
     from byjy_ops.strategies import rename_strategy
 
-    run(context, lambda database: rename_strategy(database, strategy, name, as_json=as_json))
+    run(context, lambda database: rename_strategy(database, actor, strategy, name, as_json=as_json))
 
 
 @strategies.command()
-def activate(context: typer.Context, strategy: Strategy, reason: Reason = "", as_json: AsJson = False) -> None:
+def activate(
+    context: typer.Context, strategy: Strategy, reason: Reason = "", actor: Actor = None, as_json: AsJson = False
+) -> None:
     """Let a strategy be run."""
-    _turn(context, strategy, "ACTIVE", reason, as_json=as_json)
+    _turn(context, strategy, "ACTIVE", reason, actor, as_json=as_json)
 
 
 @strategies.command()
-def pause(context: typer.Context, strategy: Strategy, reason: Reason = "", as_json: AsJson = False) -> None:
+def pause(
+    context: typer.Context, strategy: Strategy, reason: Reason = "", actor: Actor = None, as_json: AsJson = False
+) -> None:
     """Let no execution of a strategy start for a while; one that runs goes on."""
-    _turn(context, strategy, "PAUSED", reason, as_json=as_json)
+    _turn(context, strategy, "PAUSED", reason, actor, as_json=as_json)
 
 
 @strategies.command()
-def stop(context: typer.Context, strategy: Strategy, reason: Reason = "", as_json: AsJson = False) -> None:
+def stop(
+    context: typer.Context, strategy: Strategy, reason: Reason = "", actor: Actor = None, as_json: AsJson = False
+) -> None:
     """Take a strategy out of service; an execution that runs goes on."""
-    _turn(context, strategy, "STOPPED", reason, as_json=as_json)
+    _turn(context, strategy, "STOPPED", reason, actor, as_json=as_json)
 
 
 @strategies.command()
-def archive(context: typer.Context, strategy: Strategy, reason: Reason = "", as_json: AsJson = False) -> None:
+def archive(
+    context: typer.Context, strategy: Strategy, reason: Reason = "", actor: Actor = None, as_json: AsJson = False
+) -> None:
     """Put a strategy away for good. Not while it runs; its name is free then."""
-    _turn(context, strategy, "ARCHIVED", reason, as_json=as_json)
+    _turn(context, strategy, "ARCHIVED", reason, actor, as_json=as_json)
 
 
-def _turn(context: typer.Context, strategy: str, status: str, reason: str, *, as_json: bool) -> None:
+def _turn(context: typer.Context, strategy: str, status: str, reason: str, actor: str | None, *, as_json: bool) -> None:
     from byjy_events.vocabulary.strategies import StrategyStatus
     from byjy_ops.strategies import turn_strategy
 
     wanted = StrategyStatus(status)
-    run(context, lambda database: turn_strategy(database, strategy, wanted, reason, as_json=as_json))
+    run(context, lambda database: turn_strategy(database, actor, strategy, wanted, reason, as_json=as_json))
 
 
 @executions.callback()
@@ -173,14 +199,28 @@ def list_executions(
     run(context, lambda database: list_executions(database, asked, limit, as_json=as_json))
 
 
+@executions.command("show")
+def show_one(
+    context: typer.Context,
+    execution: Annotated[UUID, typer.Argument(metavar="EXECUTION", parser=uuid, help="Its id.")],
+    lost_after: LostAfter = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a run of a strategy, and what it traded of each pair on each account."""
+    from byjy_ops.executions import show_execution
+
+    run(context, lambda database: show_execution(database, execution, lost_after, as_json=as_json))
+
+
 @executions.command("declare-lost")
 def declare_lost(
     context: typer.Context,
     lost_after: LostAfter = None,
     reason: Reason = "",
+    actor: Actor = None,
     as_json: AsJson = False,
 ) -> None:
     """Record as LOST what runs and gives no sign of life, so that its strategy can be started again."""
     from byjy_ops.executions import declare_lost as declared
 
-    run(context, lambda database: declared(database, lost_after, reason, as_json=as_json))
+    run(context, lambda database: declared(database, actor, lost_after, reason, as_json=as_json))

@@ -132,8 +132,9 @@ def erase(
     actor: Actor = None,
 ) -> None:
     """Forget a user's email and password for good. It cannot be undone."""
+    from byjy_ops.confirming import refuse_unless_sure
+    from byjy_ops.listing import text
     from byjy_ops.users import erase as work
-    from byjy_ops.users import refuse_unless_sure
 
-    refuse_unless_sure(user, yes=yes)
+    refuse_unless_sure(f"email and password of {text(user)}", yes=yes)
     run(context, lambda database: work(database, actor, user, reason))

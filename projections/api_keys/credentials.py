@@ -28,7 +28,7 @@ from byjy_events.log import EventLog
 from byjy_events.recorded import Receipt, Recorded, Write
 from byjy_events.sealing import Vault
 from byjy_events.secret import Secret
-from byjy_events.stream import Stream, api_key_stream, reservation_stream, user_stream
+from byjy_events.stream import Stream, api_key_stream, reservation_stream
 from byjy_events.vocabulary.api_keys import (
     ApiKeyAdded,
     ApiKeyChanged,
@@ -52,7 +52,7 @@ from projections.api_keys.checking import (
     secrets_of,
 )
 from projections.api_keys.credential import Credential
-from projections.api_keys.deciding import decide, folded_api_key, folded_user, superseded
+from projections.api_keys.deciding import decide, folded_api_key, superseded
 from projections.api_keys.errors import ApiKeyRefused, CredentialTaken, OwnerRefused
 from projections.api_keys.queries import ApiKeyQueries
 from projections.api_keys.table import ApiKeyRow
@@ -60,6 +60,7 @@ from projections.errors import AlreadyTaken
 from projections.recording import Acting, recorded
 from projections.reservations import given_up, taken
 from projections.statements import PAGE_LIMIT
+from projections.users.current import current_user
 
 KIND = "api_key"
 """What keeps fingerprints apart from other reservations and from other keyed hashes."""
@@ -331,14 +332,17 @@ class Credentials:
     # --- what the log and the vault say ---------------------------------------------------------------
 
     async def _known(self, api_key_id: UUID) -> _Known:
-        events = await self._read(api_key_stream(api_key_id))
-        return _Known(folded_api_key(api_key_id, events), events[-1].stream_version if events else 0)
+        stream, version = api_key_stream(api_key_id), 0
+        async for last in self._log.read(stream=stream, backward=True, limit=1):
+            version = last.stream_version  # first: what comes in between then makes the append a conflict
+        return _Known(folded_api_key(api_key_id, await self._read(stream)), version)
 
     async def _read(self, stream: Stream) -> list[Recorded]:
-        return [one async for one in self._log.read(stream=stream)]
+        """All that changes a key. Revealing does not, and happens more often than anything else."""
+        return [one async for one in self._log.read(stream=stream, without_types=[ApiKeyRevealed])]
 
     async def _refuse_inactive(self, user_id: UUID) -> None:
-        user = folded_user(user_id, await self._read(user_stream(user_id)))
+        user = (await current_user(self._log, user_id)).row
         if user is None:
             raise OwnerRefused(user_id, "there is no such user")
         if not user.is_active:

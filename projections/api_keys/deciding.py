@@ -9,7 +9,6 @@ event too. It may be replaced, and stays revoked then: a key that leaked is revo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
 from uuid import UUID
 
 from byjy_events.event import Event
@@ -29,10 +28,6 @@ from projections.api_keys.table import ApiKeyRow
 from projections.folding import FoldFailed
 from projections.memory import folded_in_memory
 from projections.ownership import OWNERSHIP
-from projections.rows import Row
-from projections.users.table import UserRow
-
-R = TypeVar("R", bound=Row)
 
 _UNKNOWN, _ERASED = "it was never added", "its secrets are erased"
 _THERE = {ApiKeyState.UNKNOWN: _UNKNOWN, ApiKeyState.ERASED: _ERASED}
@@ -74,17 +69,15 @@ def decide(api_key_id: UUID, row: ApiKeyRow | None, intent: type[Event], now: in
 
 
 def folded_api_key(api_key_id: UUID, events: Sequence[Recorded]) -> ApiKeyRow | None:
-    """The row of a key whose whole stream this is; None: its events tell of no key.
+    """The row of a key whose whole stream this is, but for what was revealed; None: its events tell of no key.
 
     Raises:
         UpgradeRequired: a newer program wrote one of the events.
     """
-    return _folded(events, ApiKeyRow, api_key_id)
-
-
-def folded_user(user_id: UUID, events: Sequence[Recorded]) -> UserRow | None:
-    """The row of the user whose whole stream this is. Raises as :func:`folded_api_key` does."""
-    return _folded(events, UserRow, user_id)
+    try:
+        return folded_in_memory(OWNERSHIP, events).tables[OWNERSHIP.by_row_type[ApiKeyRow]].get(api_key_id)
+    except FoldFailed as failed:
+        raise failed.cause from None
 
 
 def superseded(events: Sequence[Recorded]) -> list[bytes]:
@@ -92,10 +85,3 @@ def superseded(events: Sequence[Recorded]) -> list[bytes]:
     sealings = [one.event for one in events if isinstance(one.event, ApiKeyAdded | ApiKeyReplaced)]
     values = [(one.key, one.secret, one.passphrase) for one in sealings[:-1]]
     return [value for three in values for value in three if value is not None]
-
-
-def _folded(events: Sequence[Recorded], row_type: type[R], key: UUID) -> R | None:
-    try:
-        return folded_in_memory(OWNERSHIP, events).tables[OWNERSHIP.by_row_type[row_type]].get(key)
-    except FoldFailed as failed:
-        raise failed.cause from None

@@ -22,6 +22,7 @@ from projections.configuration.setting import Setting, setting_of
 from projections.configuration.watching import watched
 from projections.configuration.writing import (
     Json,
+    Unshown,
     Wish,
     checked,
     event_of,
@@ -92,6 +93,10 @@ class Configuration:
         now = await current(self._log, checked_key(key))
         return now.setting if now.version else None
 
+    async def is_secret(self, key: str) -> bool:
+        """Whether a value of it is sealed unless its writer says otherwise: it is secret, or was before its removal."""
+        return (await current(self._log, checked_key(key))).is_secret
+
     async def all(self, *names: str) -> list[Setting]:
         """Every key that has a value, by key; with names these keys and those beneath them.
 
@@ -101,9 +106,16 @@ class Configuration:
         return list((await snapshot(self._log, _checked_names(names))).settings.values())
 
     async def history(self, key: str, *, limit: int | None = None, newest_first: bool = False) -> list[Setting]:
-        """Every version, removals too: value, who and when; at most ``limit``. None: it never had a value."""
+        """Every version, removals too: value, who and when; at most ``limit``. Empty: it never had a value.
+
+        Raises:
+            ValueError: ``limit`` is less than 1.
+        """
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit {limit} is less than 1")
         found: list[Setting] = []
-        async with aclosing(versions(self._log, checked_key(key), newest_first=newest_first)) as settings:
+        every = versions(self._log, checked_key(key), newest_first=newest_first, wanted=limit)
+        async with aclosing(every) as settings:
             async for setting in settings:
                 found.append(setting)
                 if len(found) == limit:
@@ -180,8 +192,8 @@ class Configuration:
             expected_version: the version of the value to be replaced, 0: only if there is none. None: the last writer
                 wins.
             description: None: stays as it is.
-            secret: whether to seal it. None: as the key is; a new one is plain. Versions that were plain stay readable
-                in the log when a key becomes secret.
+            secret: whether to seal it. None: as the key is, or was before it was removed; a new one is plain. Versions
+                that were plain stay readable in the log when a key becomes secret.
             change_type: the value may be of another :class:`ValueType` than the one before.
 
         Raises:
@@ -194,9 +206,9 @@ class Configuration:
             SealingError, StrangeWrappingKey, KeyUnavailable, KeyStoreUnavailable: it cannot be sealed.
             InvalidEvent: the description is longer than 4,096 characters, or cannot be stored.
         """
-        return await self._set(
-            checked_key(key), Wish(value, expected_version, description, secret, change_type), acting
-        )
+        wish = Wish(Unshown(value), expected_version, description, secret, change_type)
+        del value  # it may be secret, and tracebacks may show this frame
+        return await self._set(checked_key(key), wish, acting)
 
     async def rollback(
         self,
@@ -207,8 +219,9 @@ class Configuration:
         change_type: bool = False,
         **acting: Unpack[Acting],
     ) -> Setting:
-        """Write the value of an old version as a new one. Description and secrecy stay as they are; those of a key that
-        was removed are the old version's. An old secret is opened, and sealed anew.
+        """Write the value of an old version as a new one, if it is another one than that of now. Description and
+        secrecy stay as they are. A key that was removed has the old version's description again, and is secret if that
+        version was, or the last one. An old secret is opened, and sealed anew.
 
         Raises:
             UnknownVersion: there is no value of this version; also of one that was a removal.
@@ -218,9 +231,8 @@ class Configuration:
         if old.is_removed:
             raise UnknownVersion(key, version, (await current(self._log, key)).changes)
         value = Json(await self._opened(old) if old.text is None else old.text)
-        gone = not (await current(self._log, key)).version
-        description, secret = (old.description, old.is_secret) if gone else (None, None)
-        return await self._set(key, Wish(value, expected_version, description, secret, change_type), acting)
+        wish = Wish(Unshown(value), expected_version, None, None, change_type, old)
+        return await self._set(key, wish, acting)
 
     async def remove(self, key: str, *, expected_version: int | None = None, **acting: Unpack[Acting]) -> Setting:
         """Take the value away. Its versions stay in the log, and count on when it is set again.

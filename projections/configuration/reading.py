@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection
-from typing import NamedTuple
+from collections.abc import AsyncGenerator, Collection, Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from byjy_events.errors import LogUnavailable
+from byjy_events.event import Event
 from byjy_events.log import EventLog
 from byjy_events.recorded import Recorded
 from byjy_events.stream import CONFIGURATION as CATEGORY
 from byjy_events.stream import configuration_stream
+from byjy_events.vocabulary.configuration import ConfigurationSet
 from projections.checkpoints import GroupState, projection_checkpoints
 from projections.configuration.keys import is_of
 from projections.configuration.projection import CONFIGURATION
 from projections.configuration.setting import CHANGES, Setting, setting_of, setting_of_row
 from projections.configuration.table import PAGE, ConfigurationRow, settings_page
 from projections.queries import rows_of
+from projections.statements import Statement
 
 VERSIONS = 100
 """Versions that one statement fetches."""
@@ -28,10 +32,12 @@ class Current(NamedTuple):
     Attributes:
         setting: its last version, which may be its removal; None: it never had one.
         stream_version: of its stream, where revealing counts too.
+        is_secret: whether its value is secret, or was before it was removed.
     """
 
     setting: Setting | None
     stream_version: int
+    is_secret: bool = False
 
     @property
     def version(self) -> int:
@@ -58,33 +64,40 @@ class Snapshot(NamedTuple):
 
 async def current(log: EventLog, key: str) -> Current:
     """The truth of one key, whatever is projected."""
-    stream = configuration_stream(key)
     last = await _last(log, key)
     if last is None:
         return Current(None, 0)
-    if isinstance(last.event, CHANGES):
-        return Current(setting_of(last), last.stream_version)
-    async for recorded in log.read(stream=stream, types=CHANGES, backward=True, limit=1):
-        return Current(setting_of(recorded), last.stream_version)
-    return Current(None, last.stream_version)
+    changed = last if isinstance(last.event, CHANGES) else await _last(log, key, CHANGES)
+    if changed is None:
+        return Current(None, last.stream_version)
+    setting = setting_of(changed)
+    value = await _last(log, key, (ConfigurationSet,)) if setting.is_removed else changed
+    return Current(setting, last.stream_version, value is not None and setting_of(value).is_secret)
 
 
-async def versions(log: EventLog, key: str, *, newest_first: bool = False) -> AsyncGenerator[Setting, None]:
-    """Every version of a key, in pieces: each may hold 256 KiB."""
+async def versions(
+    log: EventLog, key: str, *, newest_first: bool = False, wanted: int | None = None
+) -> AsyncGenerator[Setting, None]:
+    """Every version of a key, in pieces: each may hold 256 KiB.
+
+    Args:
+        wanted: how many will be looked at; None: nobody knows.
+    """
+    size = VERSIONS if wanted is None else min(VERSIONS, wanted)
     stream = configuration_stream(key)
     after, upto = 0, await log.head()
     while True:
-        page = log.read(after=after, upto=upto, stream=stream, types=CHANGES, backward=newest_first, limit=VERSIONS)
+        page = log.read(after=after, upto=upto, stream=stream, types=CHANGES, backward=newest_first, limit=size)
         found = [one async for one in page]
         for one in found:
             yield setting_of(one)
-        if len(found) < VERSIONS:
+        if len(found) < size:
             return
         after, upto = (after, found[-1].position - 1) if newest_first else (found[-1].position, upto)
 
 
-async def _last(log: EventLog, key: str) -> Recorded | None:
-    async for recorded in log.read(stream=configuration_stream(key), backward=True, limit=1):
+async def _last(log: EventLog, key: str, types: Collection[type[Event]] | None = None) -> Recorded | None:
+    async for recorded in log.read(stream=configuration_stream(key), types=types, backward=True, limit=1):
         return recorded
     return None
 
@@ -122,8 +135,7 @@ async def _projected(log: EventLog, names: Collection[str]) -> tuple[int, dict[s
 async def _add_rows(log: EventLog, name: str | None, found: dict[str, Setting]) -> None:
     last: str | None = None
     while True:
-        async with log.engine.connect() as connection:
-            rows = rows_of(ConfigurationRow, (await connection.execute(settings_page(name, last, PAGE))).all())
+        rows = rows_of(ConfigurationRow, await _fetched(log, settings_page(name, last, PAGE)))
         found.update({row.key: setting_of_row(row) for row in rows})
         if len(rows) < PAGE:
             return
@@ -138,8 +150,15 @@ class _Generation(NamedTuple):
 async def _generation(log: EventLog) -> _Generation | None:
     c = projection_checkpoints.c
     statement = sa.select(c.position, c.generation, c.version, c.status).where(c.group_name == CONFIGURATION.name)
-    async with log.engine.connect() as connection:
-        row = (await connection.execute(statement)).first()
+    row = next(iter(await _fetched(log, statement)), None)
     if row is None or row.status == GroupState.REBUILDING or not CONFIGURATION.accepts(row.version):
         return None
     return _Generation(row.position, row.generation)
+
+
+async def _fetched(log: EventLog, statement: Statement) -> Sequence[sa.Row[Any]]:
+    try:
+        async with log.engine.connect() as connection:
+            return (await connection.execute(statement)).all()
+    except (OSError, sa.exc.DBAPIError) as error:
+        raise LogUnavailable(str(error)) from error

@@ -5,6 +5,7 @@ Whatever may be secret is a ``Secret`` from here on, so that no error and no tra
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from byjy_events.json_text import InvalidJson, json_text, json_text_of
@@ -19,7 +20,7 @@ from projections.configuration.errors import (
 )
 from projections.configuration.keys import RegisteredTypes
 from projections.configuration.reading import Current
-from projections.configuration.setting import converted
+from projections.configuration.setting import Setting, converted
 
 
 class Json(NamedTuple):
@@ -32,14 +33,29 @@ class Json(NamedTuple):
     text: str | Secret[str]
 
 
-class Wish(NamedTuple):
-    """What a writer wants; see :meth:`projections.configuration.configuration.Configuration.set`."""
+class Unshown:
+    """A value of any kind that may be secret, out of sight of tracebacks that show the variables of their frames."""
 
-    value: Any
+    __slots__ = ("get",)
+
+    def __init__(self, value: Any) -> None:
+        self.get: Callable[[], Any] = lambda: value
+
+
+class Wish(NamedTuple):
+    """What a writer wants; see :meth:`projections.configuration.configuration.Configuration.set`.
+
+    Attributes:
+        gone_back_to: the version that a rollback writes anew; if the key has no value, its description, type and
+            secrecy count.
+    """
+
+    value: Unshown
     expected_version: int | None
     description: str | None
     secret: bool | None
     change_type: bool
+    gone_back_to: Setting | None = None
 
 
 class Checked(NamedTuple):
@@ -64,8 +80,8 @@ def checked(key: str, now: Current, wish: Wish, types: RegisteredTypes) -> Check
         ConfigurationConflict, SecrecyKept, ValueTypeKept, ValueMisfit, InvalidJson: see there.
     """
     refuse_conflict(key, now, wish.expected_version)
-    before = now.setting if now.version else None
-    is_secret = _secrecy(key, None if before is None else before.is_secret, wish)
+    before = now.setting if now.version else wish.gone_back_to
+    is_secret = _secrecy(key, now.is_secret or (before is not None and before.is_secret), wish)
     text = _text(key, wish.value, is_secret)
     value_type = ValueType.of(text.reveal())
     kept = None if before is None else before.value_type
@@ -124,31 +140,31 @@ def refuse_misfit(key: str, text: Secret[str], wanted: Any, is_secret: bool) -> 
     Raises:
         ValueMisfit: the value is not of the type; of a secret only the path is told.
     """
-    misfit = None
+    path, fault = None, "does not fit the registered type; why is not told, since it is secret"
     try:
         converted(key, text.reveal(), wanted)
     except ValueMisfit as error:
-        misfit = error
-    if misfit is not None:  # outside, so that the error has no other behind it
-        fault = "does not fit the registered type; why is not told, since it is secret" if is_secret else misfit.fault
-        raise ValueMisfit(key, misfit.path, fault)
+        path, fault = error.path, fault if is_secret else error.fault
+    if path is not None:  # outside, so that the error has no other behind it
+        raise ValueMisfit(key, path, fault)
 
 
-def _secrecy(key: str, before: bool | None, wish: Wish) -> bool:
+def _secrecy(key: str, before: bool, wish: Wish) -> bool:
     """Whether the value will be secret. What is given as a secret never becomes plain."""
-    given = wish.value.text if isinstance(wish.value, Json) else wish.value
-    wanted = wish.secret
-    if wanted is None:
-        wanted = bool(before)
-    if isinstance(given, Secret) and not wanted:
+    wanted = before if wish.secret is None else wish.secret
+    if not wanted and _is_given_as_secret(wish.value.get()):
         raise SecrecyKept(key)
     return wanted
 
 
-def _text(key: str, value: Any, is_secret: bool) -> Secret[str]:
+def _is_given_as_secret(value: Any) -> bool:
+    return isinstance(value.text if isinstance(value, Json) else value, Secret)
+
+
+def _text(key: str, value: Unshown, is_secret: bool) -> Secret[str]:
     reason = None
     try:
-        return Secret(_spelled(key, value))
+        return Secret(_spelled(key, value.get()))
     except InvalidJson as error:
         reason = error.path, error.reason
     if is_secret:

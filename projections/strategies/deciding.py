@@ -135,18 +135,15 @@ def folded_execution(execution_id: UUID, its_events: Sequence[Recorded]) -> Stra
     return _folded(StrategyExecutionRow, execution_id, its_events)
 
 
-def fit_user(user_id: UUID, their_events: Sequence[Recorded]) -> UserRow:
-    """The user whose whole stream this is, if they may have and run strategies.
-
-    Raises:
-        UserUnfit: they are not known, or not active.
+def refuse_unfit(user_id: UUID, row: UserRow | None) -> None:
     """
-    row = _folded(UserRow, user_id, their_events)
+    Raises:
+        UserUnfit: they may not have or run strategies: they are not known, or not active.
+    """
     if row is None:
         raise UserUnfit(user_id, "is not known")
     if not row.is_active:
         raise UserUnfit(user_id, "is not active")
-    return row
 
 
 def _folded(row_type: type[R], key: UUID, its_events: Sequence[Recorded]) -> R | None:

@@ -30,7 +30,7 @@ from projections.reservations import given_up, taken
 from projections.strategies.deciding import known, turned
 from projections.strategies.errors import StrategyRefused
 from projections.strategies.executions import ExecutionDesk
-from projections.strategies.parameters import ParametersVersion, parameters_text
+from projections.strategies.parameters import ParametersVersion, parameters_text, versions_of
 from projections.strategies.streams import NAME, RUN, name_reservation, read, run_reservation, strategy_in, user_as_is
 from projections.strategies.table import StrategyRow
 from projections.users.spelling import canonical
@@ -150,14 +150,7 @@ class StrategyDesk(ExecutionDesk):
 
     async def parameters_history(self, strategy_id: UUID) -> list[ParametersVersion]:
         """All parameters that it ever had, the oldest first, from the log; empty: there is no such strategy."""
-        history = []
-        for one in await read(self._log, strategy_stream(strategy_id)):
-            event, what = one.event, (one.effective_at, one.actor, one.position)
-            if isinstance(event, StrategyCreated):
-                history.append(ParametersVersion(1, event.parameters, "", *what))
-            elif isinstance(event, StrategyParametersChanged):
-                history.append(ParametersVersion(event.parameters_version, event.parameters, event.reason, *what))
-        return history
+        return versions_of(await read(self._log, strategy_stream(strategy_id)))
 
     async def activate(self, strategy_id: UUID, reason: str = "", **acting: Unpack[Acting]) -> Receipt | None:
         """Let it be run."""

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Unpack
 from uuid import UUID
 
-from byjy_events.errors import ByjyError
+import sqlalchemy as sa
+import structlog
+from msgspec.structs import replace
+
+from byjy_events.errors import ByjyError, LogUnavailable
 from byjy_events.heartbeat import BEAT_SECONDS, LOST_AFTER_SECONDS, Heartbeats, this_process
 from byjy_events.identifiers import new_event_id
 from byjy_events.log import EventLog
@@ -28,13 +33,15 @@ from byjy_events.vocabulary.strategies import (
 from projections.errors import AlreadyTaken
 from projections.recording import Acting, recorded
 from projections.reservations import given_up, taken
-from projections.strategies.deciding import ended, losable, startable
+from projections.strategies.deciding import ended, folded_strategy, losable, startable
 from projections.strategies.errors import ExecutionRefused, StrategyRunning
-from projections.strategies.parameters import Kinds, typed_parameters
+from projections.strategies.parameters import Kinds, typed_parameters, versions_of
 from projections.strategies.queries import StrategyQueries
 from projections.strategies.running import Execution, told_the_end, uncancelled
-from projections.strategies.streams import RUN, execution_in, run_reservation, strategy_in, user_as_is
+from projections.strategies.streams import RUN, execution_in, read, run_reservation, strategy_in, user_as_is
 from projections.strategies.table import StrategyExecutionRow, StrategyRow
+
+_log = structlog.get_logger("projections")
 
 
 class _Silence(NamedTuple):
@@ -80,20 +87,24 @@ class ExecutionDesk:
             take_over: declare one that runs already LOST, whenever it gave a sign of life. For who knows that it is
                 dead, e.g. a supervisor that starts it again.
             process: who runs it, at most 255 characters; this process if it is not given.
-            execution_id: a fresh one if it is not given. Repeating a call with it starts nothing twice.
+            execution_id: a fresh one if it is not given. Repeating a call with it, by the same process, starts nothing
+                twice, and answers with what was started, whatever became of the strategy meanwhile.
 
         Raises:
             StrategyRunning: it runs already.
+            ExecutionRefused: ``execution_id`` was started by another process or for another strategy, or has ended.
         """
         key = new_event_id() if execution_id is None else execution_id
         process = this_process() if process is None else process
+        await self._refuse_started_otherwise(key, strategy_id, process)
         # Before it is RUNNING, so that nobody ever finds it running without a sign of life.
         await self._heartbeats.beat(key, process)
         try:
             return await self._started(key, strategy_id, is_test, take_over, process, acting)
         except Exception:
             with contextlib.suppress(Exception):  # the row does no harm
-                if (await execution_in(self._log, key))[0] is None:
+                row, _ = await execution_in(self._log, key)
+                if row is None or row.status is not ExecutionStatus.RUNNING:
                     await self._heartbeats.forget(key)
             raise
 
@@ -130,7 +141,10 @@ class ExecutionDesk:
         One that the tables do not have yet is found by a later call.
         """
         queries = StrategyQueries(self._log.engine, lost_after_seconds=self._lost_after)
-        silent = [row.id for row in await queries.silent()]
+        try:
+            silent = [row.id for row in await queries.silent()]
+        except (OSError, sa.exc.DBAPIError) as error:
+            raise LogUnavailable(str(error)) from error
         return [one for one in silent if await self._declare_lost(one, reason, acting)]
 
     @contextlib.asynccontextmanager
@@ -147,17 +161,32 @@ class ExecutionDesk:
 
         COMPLETED at its end; STOPPED if it is cancelled, or called :meth:`Execution.stop`; FAILED if it raises, with
         the error as a text, without what looks like a secret in it. The end is recorded also while being cancelled
-        again. The block notices no beat that fails. What it raises is what is raised: if the end cannot be recorded
+        again. The block notices no beat that fails; that it was declared lost all the same, the next beat that does not
+        fail tells in :attr:`Execution.declared_lost`. What it raises is what is raised: if the end cannot be recorded
         behind that, this is logged, and the execution will be found LOST.
 
         Raises:
             StrategyRunning, and whatever else :meth:`start` raises; behind a block that ended well what :meth:`end`
             raises.
+            ValueError: ``beat_seconds`` is no time.
         """
+        if not beat_seconds > 0:
+            raise ValueError(f"beat_seconds {beat_seconds} is not more than 0")
         execution = await self._surely_started(strategy_id, is_test, take_over, acting)
-        beating = self._heartbeats.beating(execution.id, execution.process, beat_seconds)
+        looked_up = functools.partial(self._look_up, execution)
+        beating = self._heartbeats.beating(execution.id, execution.process, beat_seconds, looked_up)
         async with told_the_end(execution, lambda *end: self.end(execution.id, *end, **acting)), beating:
             yield execution
+
+    async def _look_up(self, execution: Execution) -> None:
+        """Whether it was declared lost, as after a long sleep of the machine."""
+        if execution.declared_lost:
+            return
+        with contextlib.suppress(Exception):  # no reason to end what runs
+            row, _ = await execution_in(self._log, execution.id)
+            execution.declared_lost = row is not None and row.status is ExecutionStatus.LOST
+        if execution.declared_lost:
+            _log.warning("execution_declared_lost", strategy_execution_id=str(execution.id))
 
     async def _surely_started(self, strategy_id: UUID, is_test: bool, take_over: bool, acting: Acting) -> Execution:
         """Whoever is cancelled meanwhile leaves none behind that runs: an append that is queued cannot be undone."""
@@ -178,6 +207,10 @@ class ExecutionDesk:
 
         async def decide() -> Sequence[Write]:
             nonlocal execution, before
+            before = None
+            if (started_before := await self._refuse_started_otherwise(key, strategy_id, process)) is not None:
+                execution = await self._execution_again(started_before)
+                return []
             found, version = await strategy_in(self._log, strategy_id)
             row = startable(strategy_id, found)
             execution = self._execution_of(row, key, is_test, process)
@@ -187,8 +220,6 @@ class ExecutionDesk:
                 process=process,
                 is_test=execution.is_test,
             )
-            if await self._is_started(key, strategy_id):
-                return []
             before, right_to_run = await self._right_to_run(row, key, take_over)
             return [
                 Write(execution_stream(key), [started], NO_STREAM),
@@ -213,14 +244,28 @@ class ExecutionDesk:
             process=process,
         )
 
-    async def _is_started(self, key: UUID, strategy_id: UUID) -> bool:
+    async def _execution_again(self, row: StrategyExecutionRow) -> Execution:
+        """As it was started; the strategy may have other parameters by now."""
+        its_events = await read(self._log, strategy_stream(row.strategy_id))
+        strategy = folded_strategy(row.strategy_id, its_events)
+        assert strategy is not None  # an execution was started of it
+        [had] = [one for one in versions_of(its_events) if one.version == row.parameters_version]
+        then = replace(strategy, parameters=had.parameters, parameters_version=had.version)
+        return self._execution_of(then, row.id, row.is_test, row.process or "")
+
+    async def _refuse_started_otherwise(
+        self, key: UUID, strategy_id: UUID, process: str
+    ) -> StrategyExecutionRow | None:
+        """What was started under this id by this process; None: nothing was."""
         row, _ = await execution_in(self._log, key)
         if row is None:
-            return False
+            return None
+        intent = StrategyExecutionStarted.__name__
         if row.strategy_id != strategy_id or row.status is not ExecutionStatus.RUNNING:
-            intent = StrategyExecutionStarted.__name__
             raise ExecutionRefused(key, row.status, intent, "it was started before")
-        return True
+        if (row.process or "") != process:
+            raise ExecutionRefused(key, row.status, intent, f"it was started before, by {row.process or 'nobody'}")
+        return row
 
     async def _right_to_run(self, row: StrategyRow, key: UUID, take_over: bool) -> tuple[UUID | None, list[Write]]:
         """What takes it, and from whom."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from byjy_events.json_text import InvalidJson, json_text, json_text_of
-from byjy_events.vocabulary.strategies import PARAMETERS_LIMIT
+from byjy_events.recorded import Recorded
+from byjy_events.vocabulary.strategies import PARAMETERS_LIMIT, StrategyCreated, StrategyParametersChanged
 
 Kinds = Mapping[str, type[Any]]
 """For a kind of strategy the msgspec type of its parameters."""
@@ -33,6 +34,18 @@ class ParametersVersion(NamedTuple):
     changed_at: int
     changed_by: str
     position: int
+
+
+def versions_of(its_events: Iterable[Recorded]) -> list[ParametersVersion]:
+    """All parameters that the strategy ever had whose whole stream this is, the oldest first."""
+    found = []
+    for one in its_events:
+        event, what = one.event, (one.effective_at, one.actor, one.position)
+        if isinstance(event, StrategyCreated):
+            found.append(ParametersVersion(1, event.parameters, "", *what))
+        elif isinstance(event, StrategyParametersChanged):
+            found.append(ParametersVersion(event.parameters_version, event.parameters, event.reason, *what))
+    return found
 
 
 def parameters_text(kinds: Kinds, kind: str, parameters: Any) -> str:

@@ -1,7 +1,8 @@
 """Questions to ``strategies`` and ``strategy_executions``, typed: rows in, rows out.
 
 Executions are shown as they look from outside: one that the table has as RUNNING, and that gave no sign of life for too
-long, is LOST. One whose end is in the log already, and not yet in the table, is not taken for that.
+long, is LOST. One whose end is in the log already, and not yet in the table, is not taken for that. What they traded is
+from the tables of the group ``trading``, which follows the log by itself.
 """
 
 from __future__ import annotations
@@ -18,21 +19,25 @@ from byjy_events.heartbeat_table import database_now, strategy_execution_heartbe
 from byjy_events.schema import events
 from byjy_events.stream import STRATEGY_EXECUTION
 from byjy_events.vocabulary.strategies import ExecutionStatus, StrategyStatus
-from projections.queries import rows_of
+from projections.queries import Queries, rows_of
 from projections.statements import PAGE_LIMIT, Statement
 from projections.strategies.table import StrategyExecutionRow, StrategyRow, strategies, strategy_executions
 from projections.tables import Choice
+from projections.traded import NOTHING, Traded
 from projections.users.spelling import canonical
 
 
 class ExecutionSeen(StrategyExecutionRow, frozen=True, kw_only=True, gc=False):
-    """A row of ``strategy_executions``, with its status as seen by its heartbeat.
+    """A row of ``strategy_executions``, with its status as seen by its heartbeat, and what it traded.
 
     Attributes:
-        beat_at: its last sign of life, by the clock of the database; None: there is none, as of all that have ended.
+        beat_at: its last sign of life, by the clock of the database; None: there is none, as of what told its end and
+            is beaten for no more. One that was declared lost and has a later one lives.
+        traded: orders, fills, volume, realised profit and fees.
     """
 
     beat_at: int | None = None
+    traded: Traded = NOTHING
 
 
 class StrategyQueries:
@@ -81,7 +86,7 @@ class StrategyQueries:
     async def execution(self, execution_id: UUID) -> ExecutionSeen | None:
         """One execution as seen; None: there is no row."""
         seen = executions_seen(self._dialect, self._lost_after)
-        found = rows_of(ExecutionSeen, await self._all(seen.where(strategy_executions.c.id == execution_id)))
+        found = await self._seen(await self._all(seen.where(strategy_executions.c.id == execution_id)))
         return found[0] if found else None
 
     async def executions(
@@ -104,18 +109,23 @@ class StrategyQueries:
         Raises:
             ValueError: ``limit`` is more than a page has.
         """
-        found: list[ExecutionSeen] = []
+        found: list[Any] = []
         for statement in executions_pages(
             self._dialect, self._lost_after, strategy_id, status, since, after, limit, newest_first
         ):
-            found += rows_of(ExecutionSeen, await self._all(statement))
-        return sorted(found, key=lambda row: (row.started_at, row.id.int), reverse=newest_first)[:limit]
+            found += await self._all(statement)
+        found.sort(key=lambda row: (row.started_at, row.id.int), reverse=newest_first)
+        return await self._seen(found[:limit])
 
     async def silent(self) -> list[ExecutionSeen]:
         """All that the table has as RUNNING and that are seen as LOST, the oldest first."""
         c = strategy_executions.c
         statement = executions_seen(self._dialect, self._lost_after, silent=True).order_by(c.started_at, c.id)
-        return rows_of(ExecutionSeen, await self._all(statement))
+        return await self._seen(await self._all(statement))
+
+    async def _seen(self, found: list[Any]) -> list[ExecutionSeen]:
+        traded = await Queries(self._database).traded([row.id for row in found])
+        return [ExecutionSeen(**row._mapping, traded=traded[row.id]) for row in found]
 
     @property
     def _dialect(self) -> str:

@@ -37,6 +37,8 @@ class Execution:
         parameters: those that it runs with, as the type that is registered for the strategy's kind, else a dictionary.
         parameters_version: which ones these are.
         stop_reason: why it is to end as STOPPED; None: nobody wants that.
+        declared_lost: somebody gave it up, though it lives, and another execution may run by now: stop trading. In the
+            block of ``running`` this is looked up with every sign of life.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Execution:
         self.is_test = is_test
         self.process = process
         self.stop_reason: str | None = None
+        self.declared_lost = False
 
     def stop(self, reason: str = "") -> None:
         """Let it end as STOPPED, not as COMPLETED, when the block of ``running`` ends. It does not end the block."""

@@ -8,8 +8,9 @@ from uuid import UUID
 from byjy_events.log import EventLog
 from byjy_events.recorded import Recorded, Write
 from byjy_events.stream import Stream, execution_stream, reservation_stream, strategy_stream, user_stream
-from projections.strategies.deciding import fit_user, folded_execution, folded_strategy
+from projections.strategies.deciding import folded_execution, folded_strategy, refuse_unfit
 from projections.strategies.table import StrategyExecutionRow, StrategyRow
+from projections.users.current import current_user
 
 NAME = "strategy_name"
 RUN = "strategy_run"
@@ -49,6 +50,6 @@ async def user_as_is(log: EventLog, user_id: UUID) -> Write:
     Raises:
         UserUnfit: they are not known, or not active.
     """
-    events = await read(log, user_stream(user_id))
-    fit_user(user_id, events)
-    return Write(user_stream(user_id), [], len(events))
+    now = await current_user(log, user_id)
+    refuse_unfit(user_id, now.row)
+    return Write(user_stream(user_id), [], now.version)

@@ -29,14 +29,13 @@ from projections.users.spelling import Name
 from projections.users.table import UserRow
 
 
-def registered(row: UserRow | None, event: UserRegistered) -> UserRegistered:
+def refuse_registered(row: UserRow | None) -> None:
     """
     Raises:
-        UserRefused: the id is that of a user.
+        UserRefused: the id is that of a user, perhaps of one that was erased.
     """
     if row is not None:
         _refuse(row, UserRegistered, "it was registered before")
-    return event
 
 
 def renamed(row: UserRow, name: Name) -> UserRenamed | None:

@@ -91,7 +91,9 @@ class UserDirectory:
         prepared(password)
         new = new_event_id() if user_id is None else user_id
         email_hash = address.hash_in(await self._vault.blind_index(EMAIL_PURPOSE))
-        await self._reserved(new, name, email_hash)  # before keys are made for somebody who is refused
+        # Before keys are made for somebody who is refused.
+        await self._reserved(new, name, email_hash)
+        await self._refuse_registered(new)
         secrets = {"email": address.shown, "password_hash": await self._passwords.hashed(password)}
         sealed = await self._vault.seal_all(user_stream(new), secrets)
         event = UserRegistered(
@@ -99,8 +101,8 @@ class UserDirectory:
         )
 
         async def decide() -> list[Write]:
-            row = (await current_user(self._log, new)).row
-            write = Write(user_stream(new), [deciding.registered(row, event)], NO_STREAM)
+            await self._refuse_registered(new)
+            write = Write(user_stream(new), [event], NO_STREAM)
             return [write, *await self._reserved(new, name, email_hash)]
 
         receipt = await recorded(self._log, decide, **acting)
@@ -223,6 +225,9 @@ class UserDirectory:
         if row.email is None:
             raise UserRefused(user_id, "email", "it was erased")
         return await self._vault.reveal(user_stream(user_id), "email", row.email)
+
+    async def _refuse_registered(self, user_id: UUID) -> None:
+        deciding.refuse_registered((await current_user(self._log, user_id)).row)
 
     async def _reserved(self, user_id: UUID, name: Name, email_hash: bytes) -> list[Write]:
         return [

@@ -5,9 +5,9 @@ with the exact version that was read, and counts as a failure from then on; only
 So attempts at the same moment cannot all find the same count: one of them appends, the others conflict and decide anew,
 and when the count says so they are refused. A process that dies in between leaves a failure that was none.
 
-**The log does not grow by what strangers do.** A refusal of a user who is locked out, is inactive or does not exist
-appends nothing. Refusals of one who is locked out are counted in memory, and the next attempt that is recorded says how
-many they were; what a process has not said when it ends is lost.
+**The log grows by no more than the guesses that the policy has.** A refusal of a user who is locked out, is inactive or
+does not exist appends nothing. Refusals of one who is locked out or inactive are counted in memory, and the next
+attempt that is recorded says how many they were; what a process has not said when it ends is lost.
 
 **One attempt at a time for each name.** Within a process they wait for each other: otherwise several right passwords at
 once, each counted as a failure until it is checked, would lock out their user. Between processes that can happen, for
@@ -16,8 +16,13 @@ as long as the first delay. Who conflicts all the time is refused in the end, ra
 **Nobody learns which names there are.** The error is the same for all causes. A user who is not there, is inactive or
 locked out costs the same computation as a wrong password: a hash that no password has is checked. But the path of a
 user who is there waits for the disk as well. So a refusal is answered only when a whole number of quanta has gone by
-since the call: what differs by milliseconds ends at the same time. Only who floods one name may see more, in how long
-its queue is. A success is answered at once: it is no secret to whoever has the password.
+since the call: what differs by milliseconds ends at the same time, unless the end of a quantum lies between. Whoever
+can make checks wait for each other until it does, by a flood, may learn more in the long run. So may everybody while
+the disk or the key fails: then the call raises, for users who are there. A success is answered at once: it is no secret
+to whoever has the password.
+
+**The loop goes on.** Passwords are hashed in a thread, one after another. Whoever waits for that may be cancelled, and
+then is not hashed; the attempt counts all the same.
 """
 
 from __future__ import annotations
@@ -37,11 +42,11 @@ from byjy_events.recorded import Entry, Receipt
 from byjy_events.sealing import Erased, Vault
 from byjy_events.secret import Secret
 from byjy_events.stream import Stream, user_stream
-from byjy_events.vocabulary.users import Role
+from byjy_events.vocabulary.users import LoginReserved, Role
 from projections.recording import Acting
 from projections.reservations import holder_of
 from projections.users import deciding
-from projections.users.current import current_user
+from projections.users.current import Current, current_user
 from projections.users.errors import InvalidEmail, InvalidUsername, LoginRefused
 from projections.users.lockout import LockoutPolicy
 from projections.users.passwords import Passwords
@@ -52,6 +57,9 @@ DECISIONS = 50
 lock the user out; so more than some are no accident."""
 
 QUANTUM_SECONDS = 1.0
+
+REMEMBERED = 1_000
+"""Users that are kept in memory as they were read last, so that a login does not read all logins before it."""
 
 
 class Authenticated(NamedTuple):
@@ -109,6 +117,7 @@ class Logins:
         self._clock = clock
         self._queues: WeakValueDictionary[Stream, asyncio.Lock] = WeakValueDictionary()
         self._refused: Counter[UUID] = Counter()
+        self._known: dict[UUID, Current] = {}
 
     async def authenticate(
         self, name: str | Secret[str], password: Secret[str], **acting: Unpack[Acting]
@@ -121,7 +130,8 @@ class Logins:
         Raises:
             LoginRefused: for whatever reason; until when a user is locked out, ``UserRow.locked_until`` tells those who
                 may see it.
-            LogUnavailable, LogClosed, KeyUnavailable, SealingError: nothing was found out, and the attempt may count.
+            LogUnavailable, OutcomeUnknown, LogClosed, UpgradeRequired, KeyUnavailable, SealingError: nothing was found
+                out, and the attempt may count; after OutcomeUnknown a success too.
         """
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -171,18 +181,35 @@ class Logins:
     async def _reserved(self, user_id: UUID, acting: Acting) -> bytes | None:
         """The sealed hash to check by, once the attempt is recorded; None: it is refused."""
         for _ in range(DECISIONS):
-            row, version = await current_user(self._log, user_id)
+            row, version = await self._user(user_id)
             if row is None:
                 return None
             now = self._clock()
             event = deciding.login_reserved(row, self._policy, now, self._refused[user_id])
             if event is None:
                 break
-            if await self._stored(user_id, [event], now, version, acting):
-                self._refused[user_id] -= event.refused
+            if await self._told(user_id, event, now, version, acting):
                 return row.password_hash
         self._refused[user_id] += 1
         return None
+
+    async def _told(self, user_id: UUID, event: LoginReserved, now: int, version: int, acting: Acting) -> bool:
+        """Whether the attempt was recorded. Meanwhile no other task may tell of the same refusals."""
+        self._refused[user_id] -= event.refused
+        stored = False
+        try:
+            stored = await self._stored(user_id, [event], now, version, acting) is not None
+        finally:
+            if not stored:
+                self._refused[user_id] += event.refused
+        return stored
+
+    async def _user(self, user_id: UUID) -> Current:
+        found = await current_user(self._log, user_id, self._known.pop(user_id, None))
+        self._known[user_id] = found
+        if len(self._known) > REMEMBERED:
+            del self._known[next(iter(self._known))]  # whom nobody asked for longest
+        return found
 
     async def _plain(self, user_id: UUID, sealed: bytes) -> Secret[str] | None:
         try:
@@ -195,7 +222,7 @@ class Logins:
         user_id = checked.user_id
         rehashed = await self._rehashed(checked, password)
         for _ in range(DECISIONS):
-            row, version = await current_user(self._log, user_id)
+            row, version = await self._user(user_id)
             events = [] if row is None else deciding.login_succeeded(row, checked.sealed, rehashed)
             if row is None or not events:
                 return None

@@ -12,6 +12,7 @@ import asyncio
 import os
 import threading
 import unicodedata
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -57,7 +58,6 @@ class Passwords:
         _argon2(cost)
         self._cost = cost
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="byjy-passwords")
-        self._dummy: Secret[str] | None = None
 
     async def hashed(self, password: Secret[str]) -> Secret[str]:
         """The hash of a password, with a salt of its own.
@@ -77,19 +77,12 @@ class Passwords:
         except InvalidPassword:
             given, possible = Secret(""), False
         if found is None:
-            found, possible = await self._hash_of_nothing(), False
+            found, possible = _hash_of_nothing(self._cost), False
         return await self._checked(given, found) and possible
 
     def outdated(self, password_hash: Secret[str]) -> bool:
         """Whether a hash was made with other parameters."""
-        memory, passes, lanes = self._cost
-        return not password_hash.reveal().startswith(f"$argon2id$v=19$m={memory},t={passes},p={lanes}$")
-
-    async def _hash_of_nothing(self) -> Secret[str]:
-        """No password has it: each is longer."""
-        if self._dummy is None:
-            self._dummy = await self._in_thread(Secret(""))
-        return self._dummy
+        return not password_hash.reveal().startswith(_parameters(self._cost))
 
     async def _in_thread(self, given: Secret[str]) -> Secret[str]:
         return await asyncio.get_running_loop().run_in_executor(self._thread, _computed, self._cost, given)
@@ -135,6 +128,16 @@ def _spelled(plain: str) -> str:
 def _argon2(cost: Cost) -> Argon2id:
     salt = os.urandom(SALT_BYTES)
     return Argon2id(salt=salt, length=HASH_BYTES, iterations=cost.passes, lanes=cost.lanes, memory_cost=cost.memory_kib)
+
+
+def _hash_of_nothing(cost: Cost) -> Secret[str]:
+    """Nobody knows a password that has it; and nothing is computed, so that the first one takes no longer."""
+    salt, digest = (b64encode(os.urandom(size)).decode().rstrip("=") for size in (SALT_BYTES, HASH_BYTES))
+    return Secret(f"{_parameters(cost)}{salt}${digest}")
+
+
+def _parameters(cost: Cost) -> str:
+    return f"$argon2id$v=19$m={cost.memory_kib},t={cost.passes},p={cost.lanes}$"
 
 
 def _computed(cost: Cost, given: Secret[str]) -> Secret[str]:

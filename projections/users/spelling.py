@@ -6,6 +6,7 @@ Both are compared without regard to case and Unicode form: Unicode's compatibili
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 
@@ -25,6 +26,15 @@ EMAIL_PURPOSE = "user.email"
 
 EMAIL_CHARACTERS = 254
 """The longest address that mail can be sent to (RFC 5321, with its erratum 1690)."""
+
+MOST_SHRUNK = 4
+"""NFKC makes one character of at most so many. What is too long all the same is not normalised: that takes a time that
+grows with the square of the marks behind one letter."""
+
+LONGEST = MOST_SHRUNK * 255
+"""Characters of what may have a canonical spelling that fits a column."""
+
+_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 _UNSTORABLE = "holds a NUL character or a lone surrogate"
 
@@ -46,12 +56,14 @@ class Name:
     def __init__(self, given: str) -> None:
         """
         Raises:
-            InvalidUsername: not 1 to 64 characters, an @, blanks at an end, or characters that are not seen.
+            InvalidUsername: not 1 to 64 characters, an @, a UUID, blanks at an end, or characters that are not seen.
         """
         if not isinstance(given, str):
             raise InvalidUsername(f"expected a text, not {type(given).__name__}")  # type: ignore[unreachable, unused-ignore]
         if not storable(given):
             raise InvalidUsername(_UNSTORABLE)
+        if len(given) > MOST_SHRUNK * USERNAME_CHARACTERS:
+            raise InvalidUsername(f"{len(given)} characters, not 1 to {USERNAME_CHARACTERS}")
         self.shown = unicodedata.normalize("NFKC", given)
         for reason in _wrong_with(given, self.shown):
             raise InvalidUsername(reason)
@@ -94,7 +106,12 @@ def email_reservation(email_hash: bytes) -> Stream:
 
 
 def canonical(text: str) -> str:
-    """The one spelling of all texts that differ only by case and Unicode form. Of itself it is itself."""
+    """The one spelling of all texts that differ only by case and Unicode form. Of itself it is itself.
+
+    A text of more than :data:`LONGEST` characters comes back as it is: no name is so long, in any spelling.
+    """
+    if len(text) > LONGEST:
+        return text
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", text).casefold())
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFD", folded).casefold())
 
@@ -106,6 +123,8 @@ def _wrong_with(given: str, name: str) -> Iterator[str]:
         yield "white space at an end"
     if "@" in name:
         yield "an @ makes it an email address"
+    if _ID.fullmatch(name):
+        yield "a UUID makes it an id"
     # As it was given too: a format character may vanish in NFKC, and names may not differ by what nobody sees.
     if not (name.isprintable() and _INVISIBLE.isdisjoint(name) and _INVISIBLE.isdisjoint(given)):
         yield "characters that are not seen"
