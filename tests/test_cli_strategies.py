@@ -100,7 +100,8 @@ def test_parameters_are_shown_and_changed(cli: Cli, monkeypatch: pytest.MonkeyPa
     assert cli.done("strategies", "parameters", "mm", "--json") == "{}\n"
     text = '{"b": 1, "a": [true]}'
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-    assert cli.done("strategies", "parameters", "mm", "--set", "-", "--reason", "calmer", "--actor", "ada") == "version 2\n"
+    why = ("--reason", "calmer", "--actor", "ada")
+    assert cli.done("strategies", "parameters", "mm", "--set", "-", *why) == "version 2\n"
     assert cli.done("strategies", "parameters", made["id"]) == '{\n  "a": [\n    true\n  ],\n  "b": 1\n}\n'
     assert cli.done("strategies", "parameters", "mm", "--version", "1") == "{}\n"
     newest, oldest = cli.rows("strategies", "parameters", "mm", "--history")

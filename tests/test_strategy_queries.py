@@ -31,7 +31,7 @@ from projections.users.table import users
 from tests.rows import writable_engine
 from tests.test_query_plans import plan_of, sorts_or_scans
 
-USERS, STRATEGIES, EXECUTIONS = 50, 3_000, 1_200
+USERS, STRATEGIES, EXECUTIONS = 50, 1_500, 1_200
 RUNNING, COMPLETED, FAILED, STOPPED, LOST = ExecutionStatus
 STATUSES = (RUNNING, LOST, FAILED, STOPPED, *4 * (COMPLETED,))
 SILENT_EVERY = 3
@@ -106,7 +106,9 @@ async def test_executions_are_listed_as_they_look(connection: AsyncConnection) -
     queries = StrategyQueries(connection, lost_after_seconds=LOST_AFTER)
     middle = RUNS[EXECUTIONS // 2]
     ordered = sorted(RUNS, key=lambda row: (row.started_at, row.id.int))
-    for strategy_id, status, since in product((None, middle.strategy_id), (None, *STATUSES[:5]), (None, 600)):
+    for strategy_id, status, since in product(
+        (None, middle.strategy_id), (None, *STATUSES[:5]), (None, EXECUTIONS // 4)
+    ):
         at = None if since is None else LONG_AGO + since
         expected = [
             (row.id, seen_status(row))
@@ -141,7 +143,7 @@ async def test_strategies_are_listed_by_user_and_status(connection: AsyncConnect
         for newest in (False, True):
             found: list[StrategyRow] = []
             while page := await queries.strategies(
-                user_id=user_id, status=status, after=found[-1] if found else None, limit=2_000, newest_first=newest
+                user_id=user_id, status=status, after=found[-1] if found else None, limit=1_000, newest_first=newest
             ):
                 found += page
             assert found == (expected[::-1] if newest else expected)
@@ -149,7 +151,7 @@ async def test_strategies_are_listed_by_user_and_status(connection: AsyncConnect
 
 def every_statement(dialect: str) -> Iterator[tuple[str, Statement, str]]:
     """A name, the statement, and the indexes that may serve it, besides those of the heartbeats and of the log."""
-    strategy, run = ROWS[1500], RUNS[600]
+    strategy, run = ROWS[STRATEGIES // 2], RUNS[EXECUTIONS // 2]
     # PostgreSQL knows how many rows have a status; if these are many, it may walk them all in their order.
     by_choice = "ix_" if dialect == "postgresql" else "not_"
     yield "by name", strategy_by_name(strategy.user_id, strategy.name), "uq_strategies_user_id_name_key"
