@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from byjy_events import EventLog
 from byjy_ops.lobster.file import MessageFile
 from byjy_ops.lobster.importer import Imported, import_file
 from projections import TRADING, catch_up
+from tests.byjy_server import Server
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 60
@@ -50,15 +52,12 @@ def environment(database: str | None) -> dict[str, str]:
 
 def byjy(*arguments: str, database: str | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run ``byjy`` to its end."""
-    return subprocess.run(
-        command(*arguments),
-        env=environment(database),
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    return _server().run(arguments, environment(database), cwd, SECONDS)
+
+
+@cache
+def _server() -> Server:
+    return Server()
 
 
 def rows(*arguments: str, database: str) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from byjy_events.schema import events
 from byjy_ops.cli import answered
 from projections import TRADING, catch_up
 from projections.checkpoints import projection_checkpoints
+from projections.registry import OWN_GROUPS
 from projections.tables import trading_pairs
 from tests.cli import ROOT, SECONDS, command, environment
 from tests.lifecycles import lifecycles
@@ -34,6 +35,7 @@ from tests.tampering import KINDS, TABLES, tamper, wipe
 STEPS = lifecycles(seed=7, orders=60)
 HEAD = len(STEPS)
 HALF = HEAD // 2
+OWN = [group.name for group in OWN_GROUPS]
 
 LISTINGS = [
     "orders",
@@ -129,8 +131,8 @@ def test_tables_that_equal_the_log_are_said_to(cli: Cli) -> None:
     assert out.startswith(f"trading: tables equal the log at position {HEAD}\n{HEAD} events folded again in ")
     [summary] = cli.rows("verify")
     assert (summary["type"], summary["equal"], summary["errors"]) == ("summary", True, [])
-    group, trail = summary["groups"]
-    assert (trail["group"], trail["equal"]) == ("trail", True)
+    group, *others = summary["groups"]
+    assert [(one["group"], one["equal"]) for one in others] == [(name, True) for name in OWN[1:]]
     assert (group["group"], group["position"], group["differences"], group["outdated"]) == ("trading", HEAD, 0, False)
     assert [table["table"] for table in group["tables"]] == TABLES
     status, out, _ = cli("rebuild")
@@ -244,7 +246,7 @@ def test_a_forged_event_ends_verify_and_rebuild(cli: Cli) -> None:
 @pytest.mark.parametrize("name", ["rebuild", "verify"])
 def test_an_unknown_group_is_refused(cli: Cli, name: str) -> None:
     """With the names of those that are installed."""
-    assert cli(name, "nope") == (2, "", "byjy: there is no group 'nope'; installed are trading, trail\n")
+    assert cli(name, "nope") == (2, "", f"byjy: there is no group 'nope'; installed are {', '.join(OWN)}\n")
 
 
 # --- as-of ------------------------------------------------------------------------------------------------
@@ -347,7 +349,7 @@ REFUSED = [
     (["3", "orders", "--clock", "sundial"], "--clock"),
     (
         ["3", "nope"],
-        "no table 'nope'; expected one of orders, trades, positions, cycles, anomalies, pairs, order_aliases",
+        "no table 'nope'; expected one of orders, trades, positions, cycles, anomalies, pairs, api_keys, ",
     ),
     (["3", "events"], "no table 'events'"),
     (["3", "orders", "--kind", "late_fill"], "--kind: orders has nothing"),
@@ -414,13 +416,10 @@ class Site:
 def test_groups_of_other_packages_are_replayed_too(cli: Cli, tmp_path: Path) -> None:
     """All of them unless one is named; their tables have a past by key."""
     site = Site(tmp_path / "site", cli.database, "return {row}(id=key)")
-    assert [line.partition(":")[0] for line in site.byjy("rebuild").stdout.splitlines() if "rebuilt" in line] == [
-        "trading",
-        "trail",
-        "mine",
-    ]
+    rebuilt = [line.partition(":")[0] for line in site.byjy("rebuild").stdout.splitlines() if "rebuilt" in line]
+    assert rebuilt == [*OWN, "mine"]
     summary = json.loads(site.byjy("verify", "--json").stdout)
-    assert [group["group"] for group in summary["groups"]] == ["trading", "trail", "mine"]
+    assert [group["group"] for group in summary["groups"]] == [*OWN, "mine"]
     assert site.byjy("verify", "mine").stdout.startswith(f"mine: tables equal the log at position {HEAD}\n")
     then = [
         json.loads(line)["id"] for line in site.byjy("as-of", str(HALF), "mine_orders", "--json").stdout.splitlines()
