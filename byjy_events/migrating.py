@@ -8,17 +8,20 @@ On SQLite foreign keys are off meanwhile, from before the transaction, since ins
 Changing a table there means to copy and to drop it, and ON DELETE CASCADE would take every child row along.
 Before the commit all references are checked instead.
 
+On PostgreSQL a migration waits 10 seconds at most for a lock on a table: whoever asks for one after it would wait
+behind it.
+
 Alembic keeps the running migration in module globals, so within a process migrations take turns too, each
-wholly in one thread. It is imported late: it is slow to load, and a program whose schema is current never needs it.
+wholly in one thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -33,11 +36,9 @@ from byjy_events.database import (
     sqlite_path,
 )
 from byjy_events.errors import ByjyError, NotAByjyDatabase, SchemaMismatch
+from byjy_events.revisions import alembic_config, lineage
 from byjy_events.schema import SCHEMA_REVISION, events
 from byjy_events.sqlite.turnstile import Turnstile
-
-if TYPE_CHECKING:
-    from alembic.config import Config
 
 T = TypeVar("T")
 Database = AsyncEngine | sa.URL | str
@@ -60,11 +61,24 @@ class BrokenReferences(ByjyError):
         super().__init__(f"the migration would break references and was rolled back: {named}")
 
 
-def migrations_folder() -> Path:
-    """Where the revisions lie: inside the installed package, or beside it in a working copy."""
-    package = Path(__file__).resolve().parent
-    installed = package / "_migrations"
-    return installed if installed.is_dir() else package.parent / "migrations"
+class MigrationFailed(ByjyError):
+    """A revision could not be applied, or taken back. Everything was rolled back: the database is as it was.
+
+    Attributes:
+        revision: the one at fault.
+        cause: what it ran into.
+        rehearsal: whether it happened to a copy, and the database was not touched at all.
+        backup: a copy from before, if one was made.
+    """
+
+    def __init__(self, revision: str, cause: str, *, rehearsal: bool = False, backup: Path | None = None) -> None:
+        self.revision = revision
+        self.cause = cause
+        self.rehearsal = rehearsal
+        self.backup = backup
+        what = "the rehearsal on a copy" if rehearsal else "the migration"
+        kept = f"; a backup lies in {backup}" if backup else ""
+        super().__init__(f"{what} failed at revision {revision}: {cause}; the database is as it was{kept}")
 
 
 async def current_revision(engine: AsyncEngine) -> str | None:
@@ -80,6 +94,7 @@ async def upgrade(database: Database, revision: str = "head") -> None:
     dispose of engines that were open before.
 
     Raises:
+        MigrationFailed: a revision could not be applied; nothing was changed.
         BrokenReferences: a row refers to nothing; nothing was changed. SQLite only, PostgreSQL raises its own.
     """
     await asyncio.to_thread(_run_alembic, _url_of(database), "upgrade", revision)
@@ -89,7 +104,7 @@ async def downgrade(database: Database, revision: str = "-1") -> None:
     """Take the schema back to a revision, or by so many steps. What only newer schemas hold is lost.
 
     Raises:
-        BrokenReferences: as in :func:`upgrade`.
+        MigrationFailed, BrokenReferences: as in :func:`upgrade`.
     """
     await asyncio.to_thread(_run_alembic, _url_of(database), "downgrade", revision)
 
@@ -132,24 +147,43 @@ def exclusively(url: sa.URL, work: Callable[[sa.Connection], T]) -> T:
         return _on_sqlite(url, work) if is_sqlite(url) else asyncio.run(_on_postgresql(url, work))
 
 
-def alembic_config(connection: sa.Connection | None = None) -> Config:
-    """Alembic's configuration without a file, for one connection."""
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    return config
-
-
 def _run_alembic(url: sa.URL, direction: str, revision: str) -> None:
+    exclusively(url, lambda connection: migrate(connection, direction, revision))
+
+
+def migrate(connection: sa.Connection, direction: str, revision: str) -> None:
+    """Go up or down inside the transaction of :func:`exclusively`.
+
+    Raises:
+        MigrationFailed: as in :func:`upgrade`; the transaction is of no use any more.
+    """
     from alembic import command
 
-    def run(connection: sa.Connection) -> None:
-        getattr(command, direction)(alembic_config(connection), revision)
+    reached = _revision(connection)
 
-    exclusively(url, run)
+    def applied(*, heads: Collection[str], **_told: Any) -> None:
+        nonlocal reached
+        reached = next(iter(heads), None)
+
+    config = alembic_config(connection)
+    config.attributes["on_version_apply"] = applied
+    try:
+        getattr(command, direction)(config, revision)
+    except Exception as error:
+        raise MigrationFailed(_at_fault(direction, reached) or revision, _cause(error)) from error
+
+
+def _at_fault(direction: str, reached: str | None) -> str | None:
+    """The revision that was being applied, or taken back."""
+    if direction == "downgrade":
+        return reached
+    return next((one for one in lineage() if reached is None or one > reached), None)
+
+
+def _cause(error: Exception) -> str:
+    """The first line: those after it may show the row."""
+    said = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+    return said or type(error).__name__
 
 
 def _url_of(database: Database) -> sa.URL:
@@ -203,6 +237,7 @@ async def _on_postgresql(url: sa.URL, work: Callable[[sa.Connection], T]) -> T:
     try:
         async with engine.begin() as connection:
             await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
+            await connection.execute(sa.text("SET LOCAL lock_timeout = '10s'"))
             return await connection.run_sync(work)
     finally:
         await engine.dispose()

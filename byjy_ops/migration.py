@@ -1,40 +1,206 @@
-"""Bringing a database to the newest schema, and saying from where to where."""
+"""``byjy migrate``: a backup, a rehearsal on the real rows, then the migration; each step says what it found."""
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from byjy_events import migrating
-from byjy_events.database import display, is_sqlite, open_engine, parse_url, sqlite_path
+from byjy_events import migrating, revisions
+from byjy_events.database import create_sqlite_file, display, is_sqlite, open_engine, parse_url, sqlite_path
 from byjy_events.errors import SchemaMismatch
+from byjy_events.inventory import Difference
+from byjy_events.moving import Moved, WouldLoseData, is_up, move
+from byjy_events.rehearsing import needed_bytes, one_at_a_time, rehearse
 from byjy_events.schema import SCHEMA_REVISION
-from byjy_ops.listing import emit
+from byjy_events.sqlite.kept_copy import keep_copy, refuse_full, size_of
+from byjy_ops.errors import InvalidArgument
+from byjy_ops.listing import age, emit, tell
 from byjy_ops.reading import own_revision
+from projections.registry import found_groups
 
 
-async def migrate(database: str) -> None:
+class Wanted(NamedTuple):
+    """How it is to be done.
+
+    Attributes:
+        to: a revision, or ``head``.
+        dry_run: only write the SQL.
+        rehearse: only try it out.
+        scratch: where it is tried out.
+    """
+
+    to: str = "head"
+    dry_run: bool = False
+    rehearse: bool = False
+    backup: bool = True
+    scratch: Path | None = None
+    lose_data: bool = False
+
+
+async def migrate(database: str, wanted: Wanted) -> None:
     """
     Raises:
         NotAByjyDatabase: it holds tables of something else; nothing was changed.
-        SchemaMismatch: its schema is newer than this program.
+        SchemaMismatch: its schema is newer than this program, or unknown to it.
+        UnknownRevision: there is none such to go to.
+        NoRoom, CopyUnsound, SchemaIncomplete, WouldLoseData, LogChanged, MigrationFailed, BrokenReferences: see there;
+            the database is as it was.
     """
     url = parse_url(database)
-    before = None
-    if not is_sqlite(url) or sqlite_path(url).exists():
-        engine = open_engine(url)
-        try:
-            before = await _revision(engine)
-        finally:
-            await engine.dispose()
-    if before == SCHEMA_REVISION:
-        emit(f"{display(url)}: schema {before} already, nothing to do\n")
+    _refuse_odd(url, wanted)
+    found = await _found(url)
+    to = SCHEMA_REVISION if wanted.to == "head" else revisions.resolved(wanted.to)
+    if found == to:
+        _tell_done(url, found, to)
         return
-    await migrating.upgrade(url)
-    emit(f"{display(url)}: schema {before or 'none'} -> {SCHEMA_REVISION}\n")
+    if wanted.dry_run:
+        emit(revisions.sql(url, found, to))
+        return
+    if found is None:
+        await _create(url, to, wanted)
+    elif is_sqlite(url):
+        with one_at_a_time(sqlite_path(url), wanted.scratch):
+            found = await _found(url)  # another process may have been at it meanwhile
+            if found is not None and found != to:
+                await asyncio.to_thread(_on_sqlite, url, found, to, wanted)
+    elif is_up(found, to) and not wanted.rehearse:
+        await migrating.upgrade(url, to)  # without counting, which locks every table
+    else:
+        await asyncio.to_thread(_on_postgresql, url, to, wanted)
+    if not wanted.rehearse:
+        _tell_done(url, found, to)
 
 
-async def _revision(engine: AsyncEngine) -> str | None:
+def _refuse_odd(url: sa.URL, wanted: Wanted) -> None:
+    if wanted.dry_run and wanted.rehearse:
+        raise InvalidArgument("--dry-run", "only prints what would run; --rehearse runs it: choose one")
+    if wanted.scratch is None:
+        return
+    if not is_sqlite(url):
+        raise InvalidArgument("--scratch", "is for SQLite; PostgreSQL rehearses in a transaction")
+    if not wanted.scratch.is_dir():
+        raise InvalidArgument("--scratch", f"{wanted.scratch} is no folder")
+
+
+async def _found(url: sa.URL) -> str | None:
+    """The revision of the database; None: it has nothing, or is not there."""
+    if is_sqlite(url) and not sqlite_path(url).exists():
+        return None
+    engine = open_engine(url)
+    try:
+        return await _known_revision(engine)
+    finally:
+        await engine.dispose()
+
+
+async def _known_revision(engine: AsyncEngine) -> str | None:
     found = await own_revision(engine)
-    if found is not None and found > SCHEMA_REVISION:
+    if found is None or found == SCHEMA_REVISION:
+        return found
+    if found > SCHEMA_REVISION:
         raise SchemaMismatch(display(engine.url), found, SCHEMA_REVISION, "upgrade byjy-events")
+    if found not in revisions.lineage():
+        raise SchemaMismatch(display(engine.url), found, SCHEMA_REVISION, "no revision of byjy-events leads there")
     return found
+
+
+async def _create(url: sa.URL, to: str, wanted: Wanted) -> None:
+    if wanted.rehearse:
+        tell(f"{display(url)} is empty: there is nothing to rehearse on")
+        return
+    if is_sqlite(url):
+        create_sqlite_file(sqlite_path(url))
+    await migrating.upgrade(url, to)
+
+
+# --- SQLite ----------------------------------------------------------------------------------------
+
+
+def _on_sqlite(url: sa.URL, found: str, to: str, wanted: Wanted) -> None:
+    path = sqlite_path(url)
+    backed_up = wanted.backup and not wanted.rehearse
+    _refuse_full(path, wanted, backed_up=backed_up)
+    backup = keep_copy(path, found) if backed_up else None
+    if backup is not None:
+        emit(f"backup: {backup} ({backup.stat().st_size:,} bytes, verified)\n")
+    try:
+        _rehearse(path, to, wanted, backup)
+        if wanted.rehearse:
+            return
+        moved = move(url, to, owners=_owners(), lose_data=wanted.lose_data, values=not is_up(found, to))
+        _tell_rebuilds(moved.rebuilt)
+    except migrating.MigrationFailed as error:
+        raise migrating.MigrationFailed(
+            error.revision, error.cause, rehearsal=error.rehearsal, backup=backup
+        ) from error
+    except WouldLoseData:
+        _drop(backup)
+        raise
+
+
+def _refuse_full(path: Path, wanted: Wanted, *, backed_up: bool) -> None:
+    scratch = wanted.scratch or path.parent
+    needed = needed_bytes(size_of(path), path.parent, scratch, backup=backed_up, migrates=not wanted.rehearse)
+    free = refuse_full(needed)
+    for folder, number in needed.items():
+        tell(f"{folder}: up to {number:,} bytes are needed for a while, {free[folder]:,} are free")
+
+
+def _rehearse(path: Path, to: str, wanted: Wanted, backup: Path | None) -> None:
+    done = rehearse(path, to, owners=_owners(), lose_data=wanted.lose_data, backup=backup, scratch=wanted.scratch)
+    _tell_rehearsed(done.moved, done.seconds)
+    for part in done.lacking:
+        tell(f"the database lacks {part}, as it did before; somebody removed it")
+
+
+def _drop(backup: Path | None) -> None:
+    """Of a database that nobody touched."""
+    if backup is not None:
+        backup.unlink()
+        tell(f"nothing was changed, so {backup} was removed again")
+
+
+# --- PostgreSQL ------------------------------------------------------------------------------------
+
+
+def _on_postgresql(url: sa.URL, to: str, wanted: Wanted) -> None:
+    began = time.monotonic()
+    moved = move(url, to, owners=_owners(), lose_data=wanted.lose_data, keep=not wanted.rehearse)
+    if wanted.rehearse:
+        _tell_rehearsed(moved, time.monotonic() - began)
+    else:
+        _tell_rebuilds(moved.rebuilt)
+
+
+# --- both ------------------------------------------------------------------------------------------
+
+
+def _owners() -> dict[str, str]:
+    """Who makes a table anew, by table."""
+    return {table.name: group.name for group in found_groups().groups for table in group.tables}
+
+
+def _tell_done(url: sa.URL, found: str | None, to: str) -> None:
+    done = f"schema {found} already, nothing to do" if found == to else f"schema {found or 'none'} -> {to}"
+    emit(f"{display(url)}: {done}\n")
+
+
+def _tell_rehearsed(moved: Moved, seconds: float) -> None:
+    before = moved.before
+    emit(f"rehearsed in {age(seconds)}: {len(before.tables)} tables, {before.rows:,} rows compared\n")
+    for one in moved.rebuilt:
+        tell(f"would change {one}; byjy rebuild brings it back")
+
+
+def _tell_rebuilds(rebuilt: Sequence[Difference]) -> None:
+    owners = _owners()
+    for group in sorted({owners[one.table] for one in rebuilt}):
+        tell(
+            f"{group}: rows are gone that the log brings back, once the schema has room for them: byjy rebuild {group}"
+        )

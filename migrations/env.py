@@ -47,13 +47,16 @@ SETTINGS: dict[str, Any] = {
 
 
 def url() -> sa.URL:
+    if "url" in context.config.attributes:
+        return parse_url(context.config.attributes["url"])
     asked = context.get_x_argument(as_dictionary=True).get("url") or os.environ.get("BYJY_DATABASE_URL")
     return parse_url(asked or context.config.get_main_option("sqlalchemy.url") or "sqlite:///byjy.db")
 
 
 def run(connection: sa.Connection) -> None:
     sqlite = connection.dialect.name == "sqlite"
-    context.configure(connection=connection, render_as_batch=sqlite, **SETTINGS)
+    applied = context.config.attributes.get("on_version_apply")
+    context.configure(connection=connection, render_as_batch=sqlite, on_version_apply=applied, **SETTINGS)
     with context.begin_transaction():
         context.run_migrations()
 

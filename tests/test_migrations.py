@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
-from byjy_events import migrating
+from byjy_events import migrating, revisions
 from byjy_events.columns import NAMING
 from byjy_events.schema import SCHEMA_REVISION, events
 from projections.tables import metadata
@@ -38,7 +38,7 @@ async def alembic(*arguments: str, **environment: str) -> str:
 
 def test_the_program_and_the_migrations_agree_on_the_newest_revision() -> None:
     """SCHEMA_REVISION is the head of the one lineage, so ``EventLog.open`` accepts what ``migrate`` makes."""
-    script = ScriptDirectory.from_config(migrating.alembic_config())
+    script = ScriptDirectory.from_config(revisions.alembic_config())
     assert script.get_heads() == [SCHEMA_REVISION]
 
 

@@ -64,10 +64,10 @@ def test_the_command_without_its_extra_says_what_to_install() -> None:
 MIGRATE = """
 import asyncio, sys
 import byjy_events
-from byjy_events import migrating
+from byjy_events import migrating, revisions
 
 assert byjy_events.__file__.startswith(sys.argv[1]), byjy_events.__file__
-assert migrating.migrations_folder().is_relative_to(sys.argv[1]), migrating.migrations_folder()
+assert revisions.migrations_folder().is_relative_to(sys.argv[1]), revisions.migrations_folder()
 asyncio.run(migrating.upgrade("sqlite:///installed.db"))
 asyncio.run(migrating.downgrade("sqlite:///installed.db"))
 asyncio.run(migrating.upgrade("sqlite:///installed.db"))
