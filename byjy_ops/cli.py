@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from byjy_ops.commands import (
+    backup,
     config,
     copy,
     demo,
@@ -61,6 +62,7 @@ for family in (
     config,
     grants,
     copy,
+    backup,
     keys,
     seal,
     signing_key,

@@ -6,6 +6,7 @@ import shlex
 import sqlite3
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from byjy_events.database import display, is_sqlite, parse_url
 from byjy_events.proof import CheckpointPlace
 from byjy_events.schema import SCHEMA_REVISION, events
-from byjy_ops.listing import emit, text, utc, write_json
+from byjy_ops.backups import BackupReport, newest_backup
+from byjy_ops.listing import age, emit, text, utc, write_json
 from byjy_ops.reading import Fetch, existing_database, own_revision
 from byjy_ops.sealed import SealedReport, sealed
 from byjy_ops.session import NO, YES
@@ -62,6 +64,7 @@ class Report(Struct):
         groups: those that are installed, and others that have a checkpoint.
         problems: what is wrong with installed groups that cannot be used.
         sealed: the newest checkpoint of the log in the database, and in each place outside that is known.
+        backup: the newest one, if the folder is known.
     """
 
     database: str
@@ -71,6 +74,7 @@ class Report(Struct):
     head_recorded_at: int | None = None
     groups: list[GroupReport] = []
     sealed: list[SealedReport] = []
+    backup: BackupReport | None = None
     problems: list[str] = []
     warnings: list[str] = []
 
@@ -78,13 +82,19 @@ class Report(Struct):
     def well(self) -> bool:
         """Whether nothing needs attention."""
         wrong = [*self.problems, *(group.problem for group in self.groups), *(one.problem for one in self.sealed)]
+        if self.backup is not None:
+            wrong.append(self.backup.problem)
         return self.schema_revision == self.expected_revision and not any(wrong)
 
 
-async def status(database: str, places: Sequence[CheckpointPlace] = (), *, as_json: bool) -> int:
+async def status(
+    database: str, places: Sequence[CheckpointPlace] = (), backups: Path | None = None, *, as_json: bool
+) -> int:
     """Show the report; the answer is no when something needs attention."""
     async with existing_database(database) as engine:
         report = await reported(engine, places)
+    if backups is not None:
+        report.backup = newest_backup(backups)
     if as_json:
         write_json([to_builtins(report)])
     else:
@@ -200,9 +210,19 @@ def _sentences(report: Report) -> str:
         lines.append(("sealed", f"{text(one.place)}: {_sealed_at(one)}"))
         if one.problem:
             lines.append(("problem", text(one.problem)))
+    if report.backup is not None:
+        lines.append(("backup", _backed_up(report.backup)))
+        if report.backup.problem:
+            lines.append(("problem", text(report.backup.problem)))
     lines += [("problem", text(problem)) for problem in report.problems]
     lines += [("warning", warning) for warning in report.warnings]
     return "".join(f"{label:<9} {line}\n" for label, line in lines)
+
+
+def _backed_up(report: BackupReport) -> str:
+    if report.age_seconds is None:
+        return f"{text(report.folder)}: none"
+    return f"{text(report.folder)}: {report.name}, {report.state}, {age(report.age_seconds)} old, up to {report.head}"
 
 
 def _sealed_at(report: SealedReport) -> str:

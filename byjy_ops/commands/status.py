@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from byjy_ops.arguments import AsJson
+from byjy_ops.commands.backup import BACKUP_FOLDER_VARIABLE
 from byjy_ops.session import run
 from byjy_ops.signing_key_option import CHECKPOINT_FILE_VARIABLE, CHECKPOINT_FOLDER_VARIABLE
 
@@ -37,11 +38,23 @@ def status(
             help="Where byjy seal --to-folder keeps checkpoints: shows how far it is behind.",
         ),
     ] = None,
+    backups: Annotated[
+        Path | None,
+        typer.Option(
+            "--backups",
+            metavar="PATH",
+            envvar=BACKUP_FOLDER_VARIABLE,
+            help="The folder of byjy backup: shows how old the newest is, and whether it was verified.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show schema, log head, groups of projections, and what is sealed. Exit status 1: something needs attention."""
+    """Show schema, log head, groups of projections, what is sealed and backed up.
+
+    Exit status 1: something needs attention.
+    """
     from byjy_ops.sealing import Places
     from byjy_ops.status import status
 
     places = Places(checkpoint_file, checkpoint_folder).open()
-    run(context, lambda database: status(database, places, as_json=as_json))
+    run(context, lambda database: status(database, places, backups, as_json=as_json))

@@ -1,0 +1,169 @@
+"""What is known of a backup, in a JSON file beside it. Written last: without it there is no backup."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from byjy_events.private_file import sync_folder
+
+FORMAT = 1
+DATA, MANIFEST, PART = ".db.zst", ".json", ".part"
+LONGEST_BYTES = 1 << 20
+"""A longer file is no manifest."""
+
+_NAME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z", re.ASCII)
+
+
+class Facts(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the database says of itself.
+
+    Attributes:
+        log_id: the leaf hash of the first event, by which logs are told apart; None: there is no event.
+        head: the position of the last event; 0: there is none.
+        head_leaf: its leaf hash.
+        checkpoint: the newest checkpoint of the tree, as a signed note; None: it was never sealed.
+        revision: of the schema.
+        rows: by table.
+    """
+
+    log_id: str | None
+    head: int
+    head_leaf: str | None
+    checkpoint: str | None
+    revision: str | None
+    rows: dict[str, int]
+
+
+class Content(Struct, frozen=True, forbid_unknown_fields=True):
+    """A file: its bytes and their SHA-256 in hexadecimal digits."""
+
+    size: int
+    sha256: str
+
+
+class Check(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a verification found.
+
+    Attributes:
+        at: when it ended, nanoseconds UTC.
+        thorough: whether the whole log was audited, and the tables replayed.
+        problems: empty: the backup restores to what was backed up.
+        notes: what could not be looked at, and why.
+    """
+
+    at: int
+    thorough: bool
+    seconds: float
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
+    """All that is known of a backup.
+
+    Attributes:
+        sequence: counts the backups of a folder; it says which is newer, whatever the clock did.
+        created_at: nanoseconds UTC, when it was begun; the name says the same.
+        compressed, plain: the file that is kept, and the database in it.
+        every_seconds: the period of the scheduler that made it; None: it was made by hand.
+        check: the newest verification.
+        thorough_check: the newest that was thorough; no other overrules what it found.
+    """
+
+    format: int
+    sequence: int
+    created_at: int
+    facts: Facts
+    compressed: Content
+    plain: Content
+    program: str
+    seconds: float
+    every_seconds: float | None = None
+    check: Check | None = None
+    thorough_check: Check | None = None
+
+    @property
+    def name(self) -> str:
+        """That of the backup."""
+        return name_of(self.created_at)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What the newest verifications found."""
+        checks = (self.check,) if self.check == self.thorough_check else (self.check, self.thorough_check)
+        return tuple(problem for check in checks if check is not None for problem in check.problems)
+
+    def checked(self, check: Check) -> Manifest:
+        """The manifest with one more verification."""
+        thorough = check if check.thorough else self.thorough_check
+        return msgspec.structs.replace(self, check=check, thorough_check=thorough)
+
+
+def name_of(created_at: int) -> str:
+    """The name of a backup that was begun then, to the microsecond, such as ``20240102T030405.000006Z``."""
+    seconds, nanoseconds = divmod(created_at, 10**9)
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y%m%dT%H%M%S}.{nanoseconds // 1000:06}Z"
+
+
+def is_name(text: str) -> bool:
+    """Whether it is the name of a backup, and so no path to somewhere else."""
+    return _NAME.fullmatch(text) is not None
+
+
+def read(path: Path) -> Manifest:
+    """The manifest in a file.
+
+    Raises:
+        ValueError: it holds none that this program understands.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        text = file.read(LONGEST_BYTES)
+    with contextlib.suppress(msgspec.MsgspecError):
+        if msgspec.json.decode(text, type=_Versioned).format > FORMAT:
+            raise ValueError("its manifest was written by a newer program")
+    try:
+        manifest = msgspec.json.decode(text, type=Manifest)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ValueError(f"its manifest is damaged: {error}") from None
+    if f"{manifest.name}{MANIFEST}" != path.name:
+        raise ValueError(f"its manifest is that of {manifest.name}")
+    return manifest
+
+
+def write(path: Path, manifest: Manifest) -> None:
+    """Write it, durably: it is there whole or not at all, of mode 0600, in place of an older one.
+
+    Raises:
+        OSError: it cannot be written; an older one is still there.
+    """
+    part = path.with_name(path.name + PART)
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+    try:
+        with open(part, "wb", opener=private) as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def private(path: str, flags: int) -> int:
+    """Opens a file that only its owner may read or write."""
+    return os.open(path, flags, 0o600)
+
+
+class _Versioned(Struct):
+    format: int
