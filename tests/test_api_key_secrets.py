@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import keyring
 import pytest
 import pytest_asyncio
 
@@ -241,7 +242,6 @@ async def killed_midway(vault: Vault, database: str, *arguments: str) -> bool:
 
 async def test_the_keyring_of_the_operating_system_keeps_the_key(database: str) -> None:
     """Through the real library and a backend of its own kind, in memory."""
-    keyring = pytest.importorskip("keyring", reason="an extra: byjy-events[keyring]")
     backend = in_memory()
     before = keyring.get_keyring()
     keyring.set_keyring(backend)

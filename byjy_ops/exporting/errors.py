@@ -37,15 +37,15 @@ class FormatUnavailable(ByjyError):
 
     Attributes:
         format: the format.
-        library: what is missing.
+        needs: the library that is missing.
         extra: the extra of byjy-events that brings it.
     """
 
-    def __init__(self, file_format: str, library: str, extra: str) -> None:
+    def __init__(self, file_format: str, needs: str, extra: str) -> None:
         self.format = file_format
-        self.library = library
+        self.needs = needs
         self.extra = extra
-        super().__init__(f"{file_format} needs {library}, which is not installed: pip install 'byjy-events[{extra}]'")
+        super().__init__(f"{file_format} needs {needs}, which is not installed: pip install 'byjy-events[{extra}]'")
 
 
 class OutputExists(ByjyError):
