@@ -7,6 +7,7 @@ from projections.api_keys.queries import ApiKeyQueries
 from projections.api_keys.table import ApiKeyRow
 from projections.catching_up import catch_up
 from projections.checkpoints import GroupState, GroupStatus, group_statuses
+from projections.choices import AliasKind, AnomalyKind, PositionSide, TradeStatus
 from projections.configuration.configuration import Configuration
 from projections.configuration.projection import CONFIGURATION
 from projections.configuration.setting import Setting
@@ -60,7 +61,6 @@ from projections.strategies.parameters import ParametersVersion
 from projections.strategies.queries import ExecutionSeen, StrategyQueries
 from projections.strategies.running import Execution
 from projections.strategies.table import StrategyExecutionRow, StrategyRow
-from projections.tables import AliasKind, AnomalyKind, PositionSide, TradeStatus
 from projections.traded import Traded, Turnover
 from projections.trading import TRADING
 from projections.trail import TRAIL, Trail, TrailRow

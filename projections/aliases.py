@@ -13,10 +13,11 @@ from byjy_events.event import Event
 from byjy_events.recorded import Recorded
 from byjy_events.vocabulary import orders as events
 from projections.anomalies import anomaly
+from projections.choices import AliasKind, AnomalyKind
 from projections.pairs import trading_pair_id
 from projections.projection import Evolved, Key, Projection, on
 from projections.rows import OrderAliasRow
-from projections.tables import AliasKind, AnomalyKind, order_aliases
+from projections.tables import order_aliases
 
 # Plain text in keys: it equals the enum's members, and hashing one of those is a call in Python, many times an event.
 _EXCHANGE, _CLIENT = str(AliasKind.EXCHANGE), str(AliasKind.CLIENT)

@@ -13,9 +13,10 @@ from uuid import UUID
 from byjy_events.recorded import Recorded
 from byjy_events.stream import ORDER
 from byjy_events.vocabulary.venue import FactConflicted, VenueMessageUnusable
+from projections.choices import AnomalyKind
 from projections.projection import Key, Projection, on
 from projections.rows import AnomalyRow
-from projections.tables import AnomalyKind, anomalies
+from projections.tables import anomalies
 
 _KINDS = {
     FactConflicted: AnomalyKind.FACT_CONFLICTED,

@@ -18,12 +18,13 @@ from byjy_events.recorded import Recorded
 from byjy_events.vocabulary.orders import OrderFilled, OrderPlaced
 from projections.amounts import notional, total
 from projections.anomalies import anomaly
+from projections.choices import AnomalyKind, FeeIn, TradeStatus
 from projections.holdings import Fill, after_fill, fee_in
 from projections.pairs import trading_pair_id
 from projections.projection import Evolved, Key, Projection, on
 from projections.revision import Ask, Asking, Part
 from projections.rows import ExecutionFeeRow, ExecutionTotalsRow, PositionRow, TradeRow
-from projections.tables import AnomalyKind, FeeIn, TradeStatus, strategy_execution_totals
+from projections.tables import strategy_execution_totals
 
 PAGE_ROWS = 1_000
 """Trades of an execution that are read and folded at once; for so long other tasks of the process have to wait."""

@@ -14,11 +14,12 @@ from byjy_events.recorded import Recorded
 from byjy_events.vocabulary.orders import OrderFilled
 from projections.amounts import settled, total
 from projections.anomalies import anomaly
+from projections.choices import AnomalyKind, TradeStatus
 from projections.pairs import trading_pair_id
 from projections.projection import Evolved, Key, Projection, on
 from projections.revision import Ask, Asking
 from projections.rows import AnomalyRow, ExecutionFeeRow, OrderFeeRow, PositionFeeRow, TradeRow
-from projections.tables import AnomalyKind, TradeStatus, order_fees, position_fees, strategy_execution_fees
+from projections.tables import order_fees, position_fees, strategy_execution_fees
 
 F = TypeVar("F", OrderFeeRow, PositionFeeRow, ExecutionFeeRow)
 

@@ -10,9 +10,9 @@ from byjy_events.numbers import CONTEXT, ZERO
 from byjy_events.vocabulary.orders import OrderFilled, Side
 from byjy_events.vocabulary.pairs import Pair
 from projections.amounts import settled, total
+from projections.choices import FeeIn, PositionSide
 from projections.netting import Netted, netted
 from projections.rows import PositionCycleRow, PositionRow, TradeRow
-from projections.tables import FeeIn, PositionSide
 
 Fill = OrderFilled | TradeRow
 """A fill as it comes, or as it stands in ``trades`` after the venue corrected it."""

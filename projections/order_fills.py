@@ -10,9 +10,9 @@ from byjy_events.recorded import Recorded
 from byjy_events.vocabulary.orders import OrderFilled
 from projections.amounts import notional, ratio, settled, total
 from projections.anomalies import anomaly
+from projections.choices import AnomalyKind
 from projections.order_status import ENDED
 from projections.rows import AnomalyRow, OrderRow, TradeRow
-from projections.tables import AnomalyKind
 
 Changes = dict[str, Any]
 """Columns of a row and their new values."""

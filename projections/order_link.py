@@ -15,6 +15,7 @@ from byjy_events.numbers import ZERO
 from byjy_events.recorded import Recorded
 from byjy_events.vocabulary.orders import OrderLinked, OrderStatus
 from projections.anomalies import anomaly
+from projections.choices import AnomalyKind
 from projections.execution_totals import totals_anew
 from projections.fees import fees_anew
 from projections.order_status import ENDED, status_of
@@ -22,7 +23,6 @@ from projections.order_trades import fees_by_asset, with_trades
 from projections.pending import pending, with_pending
 from projections.revision import Ask, Asking, Revised, Revising
 from projections.rows import ExecutionFeeRow, OrderAliasRow, OrderFeeRow, OrderRow, TradeRow
-from projections.tables import AnomalyKind
 
 
 class OrderLinks:

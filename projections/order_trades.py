@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from byjy_events.numbers import CONTEXT, ZERO
 from projections.amounts import ratio, settled, total
+from projections.choices import TradeStatus
 from projections.order_fills import after_fill, is_in_snapshot
 from projections.order_status import status_of
 from projections.rows import OrderRow, TradeRow
-from projections.tables import TradeStatus
 
 
 def with_trades(row: OrderRow, trades: Iterable[TradeRow], told_at: int | None) -> OrderRow:

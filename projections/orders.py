@@ -22,6 +22,7 @@ from byjy_events.vocabulary import orders as events
 from byjy_events.vocabulary.orders import OrderStatus
 from projections.amounts import total
 from projections.anomalies import anomaly
+from projections.choices import AnomalyKind
 from projections.execution_totals import concerns_of_fill, concerns_of_placing
 from projections.order_fills import Changes, after_fill, oddities_of_fill
 from projections.order_restatement import after_restatement
@@ -30,7 +31,7 @@ from projections.pairs import trading_pair_id
 from projections.pending import pending, with_pending
 from projections.projection import Evolved, Key, Projection, on
 from projections.rows import AnomalyRow, OrderRow
-from projections.tables import AnomalyKind, orders
+from projections.tables import orders
 from projections.trades import trade_of
 
 OrderAnswer = OrderRow | Evolved[OrderRow] | None

@@ -15,9 +15,10 @@ from byjy_events.recorded import Recorded
 from byjy_events.vocabulary import orders as events
 from byjy_events.vocabulary.pairs import Pair, PairDelisted, PairListed, PairStatus, PairStatusChanged
 from projections.anomalies import anomaly
+from projections.choices import AnomalyKind
 from projections.projection import Evolved, Key, Projection, on
 from projections.rows import TradingPairRow
-from projections.tables import AnomalyKind, trading_pairs
+from projections.tables import trading_pairs
 
 NAMING_A_PAIR: tuple[type[Event], ...] = (
     events.OrderPlaced,

@@ -19,11 +19,12 @@ from uuid import UUID
 from byjy_events.recorded import Recorded
 from byjy_events.vocabulary.orders import OrderFilled
 from projections.anomalies import anomaly
+from projections.choices import AnomalyKind
 from projections.holdings import after_fill, fee_in
 from projections.pairs import trading_pair_id
 from projections.projection import Evolved, Key, Projection, on
 from projections.rows import AnomalyRow, PositionCycleRow, PositionRow
-from projections.tables import AnomalyKind, position_cycles, positions
+from projections.tables import position_cycles, positions
 
 
 class Positions(Projection[PositionRow]):

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from byjy_events.identifiers import pair_id
 from byjy_events.vocabulary.orders import OrderStatus
 from projections import statements
+from projections.choices import AliasKind, AnomalyKind
 from projections.marks import MarkedPosition, checked, marked
 from projections.rows import (
     AnomalyRow,
@@ -32,7 +33,6 @@ from projections.rows import (
     TradingPairRow,
 )
 from projections.statements import Statement
-from projections.tables import AliasKind, AnomalyKind
 from projections.traded import NOTHING, Traded, Turnover, fees_of_executions, summed, turnovers_of_executions
 
 R = TypeVar("R", bound=Row)

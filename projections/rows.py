@@ -13,7 +13,7 @@ from msgspec import Struct
 from byjy_events.numbers import CONTEXT, ZERO
 from byjy_events.vocabulary.orders import Liquidity, OrderStatus, OrderType, Side, TimeInForce
 from byjy_events.vocabulary.pairs import PairStatus
-from projections.tables import AliasKind, AnomalyKind, FeeIn, PositionSide, TradeStatus
+from projections.choices import AliasKind, AnomalyKind, FeeIn, PositionSide, TradeStatus
 
 CLOSED = frozenset({OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED})
 """Statuses of orders that are not in the market any more."""

@@ -13,6 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from byjy_events.vocabulary.orders import OrderStatus
+from projections.choices import AliasKind, AnomalyKind
 from projections.rows import (
     AnomalyRow,
     ExecutionTotalsRow,
@@ -26,8 +27,6 @@ from projections.rows import (
 from projections.tables import (
     IN_DOUBT,
     OPEN,
-    AliasKind,
-    AnomalyKind,
     anomalies,
     order_aliases,
     order_fees,

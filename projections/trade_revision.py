@@ -20,6 +20,7 @@ from byjy_events.numbers import ZERO
 from byjy_events.recorded import Recorded
 from byjy_events.vocabulary.orders import OrderFilled, TradeBusted, TradeCorrected
 from projections.anomalies import anomaly
+from projections.choices import AnomalyKind, TradeStatus
 from projections.execution_totals import totals_anew
 from projections.fees import fees_anew
 from projections.holdings import after_fill, fee_in
@@ -36,7 +37,6 @@ from projections.rows import (
     PositionRow,
     TradeRow,
 )
-from projections.tables import AnomalyKind, TradeStatus
 
 PAGE_ROWS = 1_000
 """Trades of a position that are read and folded at once; for so long other tasks of the process have to wait."""

@@ -20,7 +20,8 @@ from byjy_events.log_table import system_logs
 from byjy_events.proof.tables import merkle_nodes, tree_checkpoints
 from byjy_events.schema import events
 from byjy_events.sealing.key_store import key_store
-from projections.tables import Choice, metadata
+from projections.choices import Choice
+from projections.tables import metadata
 
 assert projections.checkpoints.projection_checkpoints.metadata is metadata
 assert projections.configuration.table.configurations.metadata is metadata

@@ -34,6 +34,7 @@ from projections import (
     runner,
     verify,
 )
+from projections.choices import AnomalyKind, TradeStatus
 from projections.pairs import trading_pair_id
 from projections.rows import (
     AnomalyRow,
@@ -43,7 +44,6 @@ from projections.rows import (
     PositionRow,
     TradeRow,
 )
-from projections.tables import AnomalyKind, TradeStatus
 from tests.folding import Folded, columns, log_of
 from tests.lifecycles import ETH, Step, Subject, any_moves, execution_of, lifecycles
 from tests.moves import VenueOrder

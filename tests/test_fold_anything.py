@@ -18,8 +18,9 @@ from byjy_events.stream import Stream, order_stream
 from byjy_events.vocabulary import orders as events
 from byjy_events.vocabulary.orders import Liquidity, OrderStatus, OrderType, Side
 from byjy_events.vocabulary.pairs import Pair
+from projections.choices import TradeStatus
 from projections.rows import OrderRow, PositionRow, TradeRow
-from projections.tables import TradeStatus, metadata
+from projections.tables import metadata
 from projections.trading import TRADING
 from tests.folding import Folded, log_of, recorded
 from tests.lifecycles import SUBJECTS, Step, any_moves, lifecycles

@@ -13,8 +13,9 @@ from byjy_events.stream import pair_stream
 from byjy_events.vocabulary import orders as events
 from byjy_events.vocabulary.orders import OrderStatus, Side
 from byjy_events.vocabulary.pairs import Pair, PairListed
+from projections.choices import AnomalyKind
 from projections.rows import CLOSED, AnomalyRow, OrderFeeRow, OrderRow, TradeRow
-from projections.tables import OPEN, AnomalyKind
+from projections.tables import OPEN
 from tests.folding import Folded, columns, log_of, recorded
 from tests.lifecycles import BTC, MOVES, Subject
 

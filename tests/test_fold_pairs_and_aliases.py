@@ -12,8 +12,8 @@ from byjy_events.stream import pair_stream, venue_stream
 from byjy_events.vocabulary import orders as events
 from byjy_events.vocabulary.pairs import PairDelisted, PairListed, PairStatus, PairStatusChanged
 from byjy_events.vocabulary.venue import FactConflicted, VenueMessageUnusable
+from projections.choices import AliasKind
 from projections.rows import AnomalyRow, OrderAliasRow, OrderRow, TradingPairRow
-from projections.tables import AliasKind
 from tests.folding import Folded, columns, log_of
 from tests.lifecycles import BTC, MOVES, Step, Subject
 

@@ -9,8 +9,8 @@ from typing import Any
 from byjy_events.numbers import CONTEXT
 from byjy_events.vocabulary.orders import OrderFilled, Side
 from byjy_events.vocabulary.pairs import Pair
+from projections.choices import AnomalyKind
 from projections.rows import AnomalyRow, PositionCycleRow, PositionFeeRow, PositionRow
-from projections.tables import AnomalyKind
 from tests.folding import Folded, columns, recorded
 from tests.lifecycles import BTC, Subject
 from tests.shared import oracle

@@ -17,8 +17,9 @@ from byjy_events.log import EventLog
 from byjy_events.stream import pair_stream
 from byjy_events.vocabulary.pairs import PairListed
 from projections import TRADING, Queries, catch_up, verify
+from projections.choices import TradeStatus
 from projections.rows import AnomalyRow, OrderRow, PositionRow, TradeRow
-from projections.tables import TradeStatus, position_cycles, position_fees
+from projections.tables import position_cycles, position_fees
 from tests.fix_matrices import DEPARTURES, LEFT_OUT
 from tests.hard_cases import CASES, Case
 from tests.lifecycles import BTC, Subject

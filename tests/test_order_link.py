@@ -14,8 +14,8 @@ from byjy_events.log import EventLog
 from byjy_events.vocabulary import orders as events
 from byjy_events.vocabulary.orders import OrderStatus, Side
 from projections import TRADING, catch_up, rebuild, verify
+from projections.choices import AnomalyKind, TradeStatus
 from projections.rows import AnomalyRow, OrderAliasRow, OrderFeeRow, OrderRow, PositionFeeRow, PositionRow, TradeRow
-from projections.tables import AnomalyKind, TradeStatus
 from tests.folding import Folded, columns, log_of
 from tests.lifecycles import ETH, Step, Subject
 from tests.moves import VenueOrder

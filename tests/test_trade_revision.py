@@ -16,6 +16,7 @@ from byjy_events.vocabulary import orders as events
 from byjy_events.vocabulary.orders import OrderStatus, Side
 from byjy_events.vocabulary.pairs import Pair
 from projections import trade_revision
+from projections.choices import AnomalyKind, TradeStatus
 from projections.rows import (
     AnomalyRow,
     OrderFeeRow,
@@ -25,7 +26,6 @@ from projections.rows import (
     PositionRow,
     TradeRow,
 )
-from projections.tables import AnomalyKind, TradeStatus
 from tests.folding import Folded, columns, log_of
 from tests.lifecycles import Step, Subject
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from byjy_events.vocabulary.orders import Side
-from projections.tables import TradeStatus
+from projections.choices import TradeStatus
 from tests.replay import Tables
 from tests.test_runner_chunks import NewDatabase, new_database  # noqa: F401 - a fixture
 from tests.venue_model import Book, Cycle, Order, Trade, cut, fees_of

@@ -6,9 +6,10 @@ import sqlalchemy as sa
 
 from byjy_events.columns import BigInt, Flag, Nanoseconds, one_of, word
 from byjy_events.vocabulary.configuration import KEY_LENGTH, ValueType
+from projections.choices import Choice
 from projections.rows import Row
 from projections.statements import Statement
-from projections.tables import Choice, metadata
+from projections.tables import metadata
 
 PAGE = 200
 """Rows that one statement fetches: each may hold 256 KiB."""

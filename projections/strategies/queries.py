@@ -19,10 +19,10 @@ from byjy_events.heartbeat_table import database_now, strategy_execution_heartbe
 from byjy_events.schema import events
 from byjy_events.stream import STRATEGY_EXECUTION
 from byjy_events.vocabulary.strategies import ExecutionStatus, StrategyStatus
+from projections.choices import Choice
 from projections.queries import Queries, rows_of
 from projections.statements import PAGE_LIMIT, Statement
 from projections.strategies.table import StrategyExecutionRow, StrategyRow, strategies, strategy_executions
-from projections.tables import Choice
 from projections.traded import NOTHING, Traded
 from projections.users.spelling import canonical
 

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from byjy_events.columns import BigInt, Flag, Nanoseconds, Uuid, one_of, word
 from byjy_events.vocabulary.strategies import ExecutionStatus, StrategyStatus
+from projections.choices import Choice
 from projections.rows import Row
-from projections.tables import Choice, metadata
+from projections.tables import metadata
 
 
 def _flag_is_a_bit() -> Any:
