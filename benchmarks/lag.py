@@ -16,13 +16,14 @@ from benchmarks.workload import Step, producers
 from byjy_events import EventLog
 from projections import TRADING, Projector
 
-EVENTS_PER_SECOND = 2_000
+FLOORS = {1_000: Floor(5.0, at_most=True), 5_000: Floor(10.0, at_most=True)}
+"""What the 99th percentile may be, in milliseconds, by events a second."""
+
 SECONDS = 5
 TICK_SECONDS = 0.005
 PRODUCERS = 200
 LOOKED_UP_EVERY = 50
 WAIT_SECONDS = 30.0
-FLOOR = Floor(20.0, at_most=True)
 
 
 class Round(Struct):
@@ -34,21 +35,24 @@ class Round(Struct):
 
 async def measure(bench: Bench) -> list[Figure]:
     """The 99th percentile of the lag on SQLite."""
+    figures = []
+    for rate, floor in FLOORS.items():
 
-    async def followed() -> Round:
-        async with bench.new_log() as log:
-            return await live(log, bench.events(EVENTS_PER_SECOND * SECONDS))
+        async def followed(rate: int = rate) -> Round:
+            async with bench.new_log() as log:
+                return await live(log, rate, bench.events(rate * SECONDS))
 
-    return [figure("SQLite", await bench.repeated(followed), FLOOR)]
+        figures.append(figure("SQLite", rate, await bench.repeated(followed), floor))
+    return figures
 
 
-def figure(database: str, rounds: Sequence[Round], floor: Floor | None) -> Figure:
+def figure(database: str, rate: int, rounds: Sequence[Round], floor: Floor | None) -> Figure:
     """The lag's 99th percentile, with the rest in the note."""
     p50 = milliseconds([one.lags for one in rounds], 50)
     acknowledgements = [one.acknowledgements for one in rounds]
     ack50, ack99 = milliseconds(acknowledgements, 50), milliseconds(acknowledgements, 99)
     return Figure(
-        name=f"lag p99 at {EVENTS_PER_SECOND:,} events/s, {database}",
+        name=f"lag p99 at {rate:,} events/s, {database}",
         unit="ms",
         rounds=[percentile(one.lags, 99) * 1000 for one in rounds],
         floor=floor,
@@ -56,8 +60,8 @@ def figure(database: str, rounds: Sequence[Round], floor: Floor | None) -> Figur
     )
 
 
-async def live(log: EventLog, events: int) -> Round:
-    """Append at a steady rate, whatever the answers do, and wait for every event to be projected.
+async def live(log: EventLog, rate: int, events: int) -> Round:
+    """Append so many a second, whatever the answers do, and wait for every event to be projected.
 
     Every fiftieth order is looked up in its table then.
     """
@@ -66,7 +70,7 @@ async def live(log: EventLog, events: int) -> Round:
     async with Projector(log, TRADING) as projector, asyncio.TaskGroup() as tasks:
         started = time.perf_counter()
         for number, step in enumerate(steps):
-            due = started + number / EVENTS_PER_SECOND
+            due = started + number / rate
             if (early := due - time.perf_counter()) > TICK_SECONDS:
                 await asyncio.sleep(early)
             tasks.create_task(_one(log, projector, step, result, look_up=number % LOOKED_UP_EVERY == 0))

@@ -17,6 +17,7 @@ from benchmarks.workload import producers
 from byjy_events import EventLog
 from tests.postgres import Server
 
+LAG_RATE = 1_000
 EVENTS = {100: 10_000, 1_000: 30_000}
 """Events of a round by number of producers."""
 
@@ -54,9 +55,9 @@ async def _append(bench: Bench, server: Server, count: int, events: int) -> Figu
 async def _lag(bench: Bench, server: Server) -> Figure:
     async def followed() -> lag.Round:
         async with new_log(server) as log:
-            return await lag.live(log, bench.events(lag.EVENTS_PER_SECOND * lag.SECONDS))
+            return await lag.live(log, LAG_RATE, bench.events(LAG_RATE * lag.SECONDS))
 
-    return lag.figure("PostgreSQL", await bench.repeated(followed), None)
+    return lag.figure("PostgreSQL", LAG_RATE, await bench.repeated(followed), None)
 
 
 _numbers = itertools.count(1)

@@ -5,6 +5,7 @@ An event's payload is about 330 bytes of JSON. Order ids rise with time, as thos
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -100,10 +101,15 @@ def lifecycle(random: Random, number: int) -> list[Step]:
     return [Step(stream, placed, NO_STREAM), *(Step(stream, event, ANY) for event in events)]
 
 
-def producers(count: int, events: int, seed: int = 1) -> list[list[Step]]:
-    """For each of some concurrent producers the appends that it makes one after the other, ``events`` in all."""
+def producers(count: int, events: int, seed: int = 1, first: int = 0) -> list[list[Step]]:
+    """For each of some concurrent producers the appends that it makes one after the other, ``events`` in all.
+
+    Args:
+        first: the number of the first order. Where the log has orders already, one that none of them has: the venue's
+            ids are made of it, and a fact that is told again is not appended.
+    """
     share = max(1, events // count)
-    random, numbers = Random(seed), iter(range(10**9))
+    random, numbers = Random(seed), itertools.count(first)
     scripts: list[list[Step]] = [[] for _ in range(count)]
     while len(scripts[-1]) < share:  # in turns, so that ids rise as they will be used
         for script in scripts:
