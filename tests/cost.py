@@ -59,7 +59,7 @@ def counting() -> Iterator[Counter]:
         yield counter
     finally:
         sys.settrace(before)
-        threading.settrace(None)  # type: ignore[arg-type]  # which is what it was
+        threading.settrace(None)
 
 
 def cost_of_append(folder: Path) -> dict[str, float]:
