@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench crash tamper constraints clean
+.PHONY: help setup demo test lint format bench bench-peers crash tamper constraints clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ format: setup ## what ruff can mend by itself
 
 bench: setup ## how fast, as a table
 	$(RUN) benchmarks $(BENCH)
+
+bench-peers: setup ## the same workload through eventsourcing and eventsource-py, side by side with ours
+	$(RUN) benchmarks.peers $(BENCH)
 
 crash: setup ## 5,000 kills of a process that appends, 5,000 of one that projects, and 500 of one that rebuilds; takes a while
 	$(RUN) tests.crash.campaign --kills 5000 $(CRASH)
