@@ -22,7 +22,10 @@ CONTEXT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 ZERO = Decimal(0)
 _QUANTUM = Decimal(1).scaleb(-SCALE)
 _BOUND = Decimal(10) ** INTEGER_DIGITS
-_SHORT = INTEGER_DIGITS - 1
+SHORT = INTEGER_DIGITS - 1
+"""A plain number of so few characters is in range, whatever it says."""
+
+_SIGNS_OF_NOTHING = ("0", "-0")
 
 
 class InexactNumber(ValueError):
@@ -38,12 +41,19 @@ def canonical(value: Decimal) -> Decimal:
     if type(value) is not Decimal:
         raise InexactNumber(f"expected a Decimal, got {type(value).__name__} {value!r}")
     text = str(value)
-    # Almost every value takes this exit: a short plain number whose last digit is significant.
-    if len(text) <= _SHORT and text.isdigit() and (text[0] != "0" or text == "0"):
-        return value
-    if len(text) <= _SHORT and "." in text and text[-1] in "123456789" and "E" not in text:
-        return value
+    if len(text) <= SHORT:  # nearly every number is, and then it fits
+        if "." in text:
+            if "E" not in text:
+                return value if text[-1] != "0" else stripped(text)
+        elif text.isdigit() and (text[0] != "0" or text == "0"):
+            return value
     return _respelled(value)
+
+
+def stripped(text: str) -> Decimal:
+    """The number that a text with a decimal point and without an exponent says, in its canonical spelling."""
+    shorter = text.rstrip("0").rstrip(".")
+    return Decimal(shorter) if shorter not in _SIGNS_OF_NOTHING else ZERO
 
 
 def _respelled(value: Decimal) -> Decimal:
@@ -72,7 +82,11 @@ def rounded(value: Decimal) -> Decimal:
     """
     if not value.is_finite() or value.adjusted() >= INTEGER_DIGITS:
         raise InexactNumber(f"{value} has more than {INTEGER_DIGITS} digits before the decimal point")
-    return canonical(value.quantize(_QUANTUM, context=CONTEXT))
+    exact = value.quantize(_QUANTUM, context=CONTEXT)
+    text = str(exact)
+    if "E" in text or exact.adjusted() >= INTEGER_DIGITS:  # it is tiny, or nothing, or was rounded up to too much
+        return canonical(exact)
+    return exact if text[-1] != "0" else stripped(text)
 
 
 def spelled(value: Decimal) -> str:

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from byjy_events.numbers import CONTEXT, InexactNumber, canonical, rounded
+from byjy_events.numbers import CONTEXT, SHORT, InexactNumber, canonical, rounded, stripped
 
 _add = CONTEXT.add
 _multiply = CONTEXT.multiply
 _divide = CONTEXT.divide
-_SHORT = 19
 
 
 def settled(value: Decimal) -> Decimal | None:
     """A derived value as it is kept in a row; None: out of range."""
+    text = str(value)
+    if len(text) > SHORT:
+        return _rounded(value)
+    if "." in text and "E" not in text:
+        return value if text[-1] != "0" else stripped(text)
     try:
-        return canonical(value) if len(str(value)) <= _SHORT else rounded(value)
+        return canonical(value)
     except InexactNumber:
         return _rounded(value)
 
