@@ -9,15 +9,19 @@ from typing import Any
 
 from byjy_events.proof import AppendedFile, Folder, Verifier
 from byjy_events.proof.auditing import audit
-from byjy_events.proof.errors import NoSigningKey
-from byjy_events.proof.finding import Audit, Finding
+from byjy_events.proof.checkpoint import unverified
+from byjy_events.proof.errors import InvalidNote, NoSigningKey
+from byjy_events.proof.finding import Audit, Finding, FindingKind
 from byjy_ops.errors import InvalidArgument
-from byjy_ops.listing import emit, tell, write_json
+from byjy_ops.listing import emit, tell, text, write_json
 from byjy_ops.progress import replay_progress
 from byjy_ops.reading import existing_log
 from byjy_ops.session import NO, YES
 from byjy_ops.signing_key_option import signing_key_file
 from byjy_ops.trusted_keys import trusted_keys
+
+_NO_EVENTS = (FindingKind.CHECKPOINT, FindingKind.SUBTREE, FindingKind.STRAY)
+"""What is wrong beside the events of the log."""
 
 
 async def audit_log(
@@ -34,7 +38,7 @@ async def audit_log(
         LogUnavailable: the database failed.
     """
     trusted = _trusted(database, keys, signing_key)
-    notes = [note for path in exported for note in _notes(path)]
+    notes = (note for path in exported for note in _notes(path))
     began = time.monotonic()
     async with existing_log(database, read_only=True) as log:
         with replay_progress("auditing") as advance:
@@ -66,20 +70,34 @@ def _notes(path: Path) -> Iterator[str]:
     if not path.exists():
         raise InvalidArgument("--checkpoints", f"{path}: no such file or folder")
     try:
-        yield from Folder(path).notes() if path.is_dir() else AppendedFile(path).notes()
+        notes = Folder(path).notes() if path.is_dir() else AppendedFile(path).notes()
+        first = next(notes, None)
+        yield _note_alone(path) if first is None else first
+        yield from notes
     except OSError as error:
         raise InvalidArgument("--checkpoints", f"{path}: {error.strerror}") from None
 
 
+def _note_alone(path: Path) -> str:
+    """A file that is one checkpoint. Nothing to compare with is no answer: the auditor thinks that there was."""
+    try:
+        note = "" if path.is_dir() else path.read_bytes().decode("utf-8", "surrogateescape")
+        return unverified(note).note
+    except InvalidNote:
+        raise InvalidArgument("--checkpoints", f"{path}: no checkpoint is in it") from None
+
+
 def _sentence(finding: Finding) -> str:
-    where = f"{finding.first}" if finding.first == finding.last else f"{finding.first} to {finding.last}"
-    return f"{finding.kind} at {where}: {finding.message}\n"
+    where = f" at {finding.first}" if finding.last else ""
+    where += f" to {finding.last}" if finding.first != finding.last else ""
+    return f"{finding.kind}{where}: {text(finding.message)}\n"
 
 
 def _verdict(found: Audit, trusted: Sequence[Verifier], seconds: float) -> str:
     if found.findings:
         more = f" and {found.further} more" if found.further else ""
-        verdict = f"{len(found.findings)} findings{more}; the log is good up to {found.findings[0].first - 1}"
+        count = len(found.findings)
+        verdict = f"{count} finding{'s' if count > 1 else ''}{more}; {_good(found)}"
     else:
         verdict = "the log is what was appended"
     signed = f"signed for up to {found.sealed}" if trusted else "no signature checked"
@@ -88,6 +106,13 @@ def _verdict(found: Audit, trusted: Sequence[Verifier], seconds: float) -> str:
         f"{verdict}\n{found.events} events in {seconds:.1f} s ({rate}), "
         f"{found.checkpoints} checkpoints compared, {signed}\n"
     )
+
+
+def _good(found: Audit) -> str:
+    blamed = [finding.first for finding in found.findings if finding.kind not in _NO_EVENTS]
+    if not blamed and not found.further:
+        return "no event is to blame"
+    return f"the log is good up to {max(0, min(blamed or [found.findings[-1].first]) - 1)}"
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

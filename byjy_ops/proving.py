@@ -13,7 +13,7 @@ from byjy_events.proof.consistency import checked_consistency, consistency_proof
 from byjy_events.proof.errors import InvalidNote, NotSigned, ProofBroken
 from byjy_events.proof.inclusion import Inclusion, checked_inclusion, inclusion_proof, is_inclusion
 from byjy_ops.errors import InvalidArgument
-from byjy_ops.listing import emit, tell, utc, write_json
+from byjy_ops.listing import emit, tell, text, utc, write_json
 from byjy_ops.reading import existing_log
 from byjy_ops.session import NO, YES
 from byjy_ops.stored_checkpoint import note_of
@@ -52,7 +52,7 @@ def check(file: Path, keys: Sequence[str], *, as_json: bool) -> int:
     """
     trusted = trusted_keys(keys, "--key")
     try:
-        content = file.read_bytes().decode()
+        content = file.read_bytes().decode().replace("\r\n", "\n")  # no proof has a carriage return of its own
     except OSError as error:
         raise InvalidArgument("FILE", f"{file}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -76,10 +76,10 @@ def _tell_inclusion(found: Inclusion, *, as_json: bool) -> None:
         write_json([{"holds": True, "proves": "inclusion", "event": shown, "checkpoint": _shown(checkpoint)}])
         return
     emit(
-        f"in the log {checkpoint.origin}, under its checkpoint of {checkpoint.size} events:\n"
-        f"  position {event.position}, {event.type} of {event.stream_category} {event.stream_id}\n"
-        f"  event {event.event_id}, by {event.actor}, recorded {utc(event.recorded_at, 9)}\n"
-        f"  {event.payload}\n"
+        f"in the log {text(checkpoint.origin)}, under its checkpoint of {checkpoint.size} events:\n"
+        f"  position {event.position}, {text(event.type)} of {text(event.stream_category)} {event.stream_id}\n"
+        f"  event {event.event_id}, by {text(event.actor)}, recorded {utc(event.recorded_at, 9)}\n"
+        f"  {text(event.payload)}\n"
     )
 
 
@@ -87,7 +87,8 @@ def _tell_consistency(old: Checkpoint, new: Checkpoint, *, as_json: bool) -> Non
     if as_json:
         write_json([{"holds": True, "proves": "consistency", "old": _shown(old), "new": _shown(new)}])
     else:
-        emit(f"the log {new.origin} of {new.size} events begins with the {old.size} that it had before, unchanged\n")
+        log = text(new.origin)
+        emit(f"the log {log} of {new.size} events begins with the {old.size} that it had before, unchanged\n")
 
 
 def _tell_broken(error: ByjyError, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from msgspec import Struct
@@ -32,24 +33,42 @@ class SealedReport(Struct):
     problem: str | None = None
 
 
-async def sealed(connection: AsyncConnection, head: int, places: Sequence[CheckpointPlace]) -> list[SealedReport]:
+class Exported(NamedTuple):
+    """What lies in one place: the size of the newest checkpoint, 0 if there is none, or why it cannot be read."""
+
+    place: str
+    size: int
+    problem: str | None = None
+
+
+async def exported(places: Sequence[CheckpointPlace]) -> list[Exported]:
+    """What lies outside. It is looked at before the log is: a log that is sealed meanwhile was not rolled back."""
+    return [await _exported(place) for place in places]
+
+
+async def sealed(connection: AsyncConnection, head: int, outside: Sequence[Exported]) -> list[SealedReport]:
     """The database first, unless nobody ever sealed it and no places are known."""
     stored = await Tree(connection).checkpoint()
-    if stored is None and not places:
+    if stored is None and not outside:
         return []
-    found = [await _report(connection, "database", 0 if stored is None else stored.size, head)]
-    for place in places:
-        try:
-            newest = await place.newest()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the rest of the report with it
-            report = SealedReport(place.name, 0, head, 0.0, f"cannot be read: {error}")
-        else:
-            report = await _report(connection, place.name, 0 if newest is None else newest.size, head)
-        found.append(report)
-    return found
+    return [
+        await _report(connection, one, head)
+        for one in (Exported("database", 0 if stored is None else stored.size), *outside)
+    ]
 
 
-async def _report(connection: AsyncConnection, place: str, size: int, head: int) -> SealedReport:
+async def _exported(place: CheckpointPlace) -> Exported:
+    try:
+        newest = await place.newest()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the rest of the report with it
+        return Exported(place.name, 0, f"cannot be read: {error}")
+    return Exported(place.name, 0 if newest is None else newest.size)
+
+
+async def _report(connection: AsyncConnection, found: Exported, head: int) -> SealedReport:
+    place, size, problem = found
+    if problem is not None:
+        return SealedReport(place, 0, head, 0.0, problem)
     if size > head:
         problem = f"the log ends at {head}, and a checkpoint in {place} is of size {size}: it was rolled back"
         return SealedReport(place, size, 0, 0.0, problem)

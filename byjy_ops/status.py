@@ -5,8 +5,7 @@ from __future__ import annotations
 import shlex
 import sqlite3
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,10 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from byjy_events.database import display, is_sqlite, parse_url
 from byjy_events.proof import CheckpointPlace
 from byjy_events.schema import SCHEMA_REVISION, events
+from byjy_ops.backup_segments import SegmentsReport, segments_sentence
 from byjy_ops.backups import BackupReport, newest_backup
 from byjy_ops.listing import age, emit, text, utc, write_json
 from byjy_ops.reading import Fetch, existing_database, own_revision
-from byjy_ops.sealed import SealedReport, sealed
+from byjy_ops.sealed import SealedReport, exported, sealed
 from byjy_ops.session import NO, YES
 from projections import Group
 from projections.checkpoints import GroupState, projection_checkpoints
@@ -84,22 +84,32 @@ class Report(Struct):
         wrong = [*self.problems, *(group.problem for group in self.groups), *(one.problem for one in self.sealed)]
         if self.backup is not None:
             wrong.append(self.backup.problem)
+            wrong.append(None if self.backup.segments is None else self.backup.segments.problem)
         return self.schema_revision == self.expected_revision and not any(wrong)
 
 
 async def status(
-    database: str, places: Sequence[CheckpointPlace] = (), backups: Path | None = None, *, as_json: bool
+    database: str, places: Sequence[CheckpointPlace] = (), backups: str | None = None, *, as_json: bool
 ) -> int:
     """Show the report; the answer is no when something needs attention."""
+    backup = None if backups is None else newest_backup(backups)  # first: so the log is at least as far as segments are
     async with existing_database(database) as engine:
         report = await reported(engine, places)
-    if backups is not None:
-        report.backup = newest_backup(backups)
+        report.backup = backup
+        if backup is not None and backup.segments is not None and report.head is not None:
+            await _compare(engine, backup.segments, report.head)
     if as_json:
         write_json([to_builtins(report)])
     else:
         emit(_sentences(report))
     return YES if report.well else NO
+
+
+async def _compare(engine: AsyncEngine, segments: SegmentsReport, head: int) -> None:
+    async with engine.connect() as connection:
+        position = (segments.position or 0) + 1
+        waiting = await connection.scalar(sa.select(events.c.recorded_at).where(events.c.position == position))
+    segments.against(head, waiting)
 
 
 async def reported(engine: AsyncEngine, places: Sequence[CheckpointPlace] = ()) -> Report:
@@ -121,10 +131,11 @@ async def reported(engine: AsyncEngine, places: Sequence[CheckpointPlace] = ()) 
     installed = found_groups()
     report.problems = [str(error) for error in installed.errors]
     if report.schema_revision == SCHEMA_REVISION:
+        outside = await exported(places)
         async with engine.connect() as connection:
             await _look(connection, report, installed.groups)
             assert report.head is not None
-            report.sealed = await sealed(connection, report.head, places)
+            report.sealed = await sealed(connection, report.head, outside)
     return report
 
 
@@ -211,12 +222,20 @@ def _sentences(report: Report) -> str:
         if one.problem:
             lines.append(("problem", text(one.problem)))
     if report.backup is not None:
-        lines.append(("backup", _backed_up(report.backup)))
-        if report.backup.problem:
-            lines.append(("problem", text(report.backup.problem)))
+        lines += _backup_lines(report.backup)
     lines += [("problem", text(problem)) for problem in report.problems]
     lines += [("warning", warning) for warning in report.warnings]
     return "".join(f"{label:<9} {line}\n" for label, line in lines)
+
+
+def _backup_lines(backup: BackupReport) -> Iterator[tuple[str, str]]:
+    yield "backup", _backed_up(backup)
+    if backup.problem:
+        yield "problem", text(backup.problem)
+    if backup.segments is not None:
+        yield "segments", segments_sentence(backup.segments)
+        if backup.segments.problem:
+            yield "problem", text(backup.segments.problem)
 
 
 def _backed_up(report: BackupReport) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import shutil
 import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,9 @@ import pytest
 from byjy_events import EventLog
 from byjy_events.proof.auditing import audit
 from byjy_events.proof.checkpoint import signed_checkpoint
-from byjy_events.proof.finding import Audit, FindingKind
+from byjy_events.proof.finding import FINDINGS, Audit, FindingKind, Findings
 from byjy_events.proof.note import Signer
+from byjy_events.proof.tables import FAN_OUT
 from tests.sample_events import placed
 from tests.tamper.campaign import campaign
 from tests.tamper.sealed import EVENTS, ORIGIN, SIZES, Sealed, seal, sealed_log
@@ -53,6 +57,34 @@ async def test_an_empty_log_is_intact(database: str) -> None:
         note = signed_checkpoint(3, bytes(32), [signer]).note
         found = await audit(log, [signer.verifier], [note])
         assert [(one.kind, one.first, one.last) for one in found.findings] == [(FindingKind.TRUNCATED, 1, 3)]
+
+
+async def test_what_is_sealed_during_an_audit_is_no_finding(sealed: Sealed) -> None:
+    """A checkpoint and a subtree of more events than there were when it began are of a log that grew."""
+
+    async def grown() -> str:
+        async with EventLog.open(sealed.url) as log:
+            stream = (await anext(log.read(limit=1))).stream
+            await log.append(stream, [placed()] * FAN_OUT)
+            return await seal(log, sealed.signer)
+
+    def exported() -> Iterator[str]:
+        with ThreadPoolExecutor(1) as another:
+            yield another.submit(asyncio.run, grown()).result()
+
+    async with EventLog.open(sealed.url, read_only=True) as log:
+        found = await audit(log, sealed.trusted, exported())
+    assert found == Audit(EVENTS + FAN_OUT, len(SIZES) + 2, EVENTS + FAN_OUT, ())
+
+
+def test_of_very_many_findings_the_first_ones_are_kept() -> None:
+    """In the order of the log, whatever order they are found in; the others are counted."""
+    findings = Findings()
+    for position in range(1_000, 0, -1):
+        findings.add(position, position, FindingKind.ALTERED, "")
+    told, further = findings.told()
+    assert [one.first for one in told] == list(range(1, FINDINGS + 1))
+    assert further == 1_000 - FINDINGS
 
 
 async def test_without_trusted_keys_checkpoints_are_compared_and_prove_nothing(sealed: Sealed) -> None:

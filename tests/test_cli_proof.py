@@ -42,6 +42,8 @@ async def test_a_proof_of_inclusion_is_made_and_checked(sealed: Sealed, key: Pat
     assert (shown["holds"], shown["event"]["position"]) == (True, event["position"])
     done = byjy("proof", "inclusion", event["event_id"], "-o", str(proof), database=sealed.url)
     assert (done.returncode, done.stderr) == (2, f"byjy: --output: {proof}: File exists\n")
+    proof.write_bytes(proof.read_bytes().replace(b"\n", b"\r\n"))
+    assert byjy("proof", "check", str(proof), "--key", str(key), database=sealed.url).returncode == 0
     proof.write_text(proof.read_text().replace(f"index {event['position'] - 1}", "index 5"))
     done = byjy("proof", "check", str(proof), "--key", str(key), database=sealed.url)
     assert done.returncode == 1
@@ -52,18 +54,43 @@ async def test_a_proof_of_consistency_is_made_and_checked(sealed: Sealed, key: P
     """Checkpoints by their size, or from a file that left the database."""
     exported = tmp_path / "old.checkpoint"
     exported.write_text(sealed.notes[0])
-    for old in (str(SIZES[0]), str(exported)):
+    appended = tmp_path / "appended"
+    appended.write_text(f"{sealed.notes[0]}.\n")
+    for old in (str(SIZES[0]), str(exported), str(appended)):
         proof = tmp_path / f"{Path(old).name}.proof"
         done = byjy("proof", "consistency", old, "-o", str(proof), database=sealed.url)
         assert done.returncode == 0, done.stderr
         done = byjy("proof", "check", str(proof), "--key", str(key), database=sealed.url)
         told = f"the log {ORIGIN} of {EVENTS} events begins with the {SIZES[0]} that it had before, unchanged\n"
         assert (done.returncode, done.stdout) == (0, told)
-    for old, reason in (("91", "no checkpoint of 91 events is stored"), ("not-there", "neither a size nor a file")):
+    for old, reason in (
+        ("91", "no checkpoint of 91 events is stored"),
+        ("9" * 30, "events is stored"),
+        ("²", "neither a size nor a file"),
+        (str(key), f"{key}: no checkpoint: "),
+    ):
         done = byjy("proof", "consistency", old, database=sealed.url)
         assert done.returncode == 2
         assert done.stderr.startswith("byjy: OLD: ")
         assert reason in done.stderr
+
+
+async def test_a_place_with_nothing_to_compare_is_no_silent_yes(sealed: Sealed, key: Path, tmp_path: Path) -> None:
+    """A single checkpoint is compared; an empty place is refused; changed line ends are a finding."""
+    note, entries, empty = tmp_path / "note", tmp_path / "entries", tmp_path / "empty"
+    note.write_text(sealed.notes[0])
+    entries.write_bytes(f"{sealed.notes[0]}.\n{sealed.notes[1]}.\n".replace("\n", "\r\n").encode())
+    empty.touch()
+    stored = len(SIZES)
+    for path, status, told in (
+        (note, 0, f"{stored + 1} checkpoints compared"),
+        (entries, 1, "CHECKPOINT: an exported checkpoint: its line ends were changed"),
+        (entries, 1, "2 findings; no event is to blame"),
+    ):
+        done = byjy("audit", "--key", str(key), "--checkpoints", str(path), database=sealed.url)
+        assert (done.returncode, told in done.stdout) == (status, True), done
+    done = byjy("audit", "--key", str(key), "--checkpoints", str(empty), database=sealed.url)
+    assert (done.returncode, done.stderr) == (2, f"byjy: --checkpoints: {empty}: no checkpoint is in it\n")
 
 
 async def test_bad_keys_and_files_are_named(sealed: Sealed, tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from byjy_events import EventLog
-from byjy_events.proof import AppendedFile, Folder, checkpoint_of, verifier_of
+from byjy_events.database import open_engine, parse_url
+from byjy_events.proof import AppendedFile, Checkpoint, Folder, Sealer, checkpoint_of, verifier_of
 from byjy_ops.cli import answered
+from byjy_ops.status import reported
 from tests.cli import SECONDS, command, environment, rows
-from tests.sealed import NAME, grow
+from tests.sealed import NAME, grow, keys
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -240,3 +242,27 @@ def test_for_a_server_the_key_has_to_be_named(cli: Cli, monkeypatch: pytest.Monk
 def test_nothing_listed_is_said(cli: Cli) -> None:
     """On standard error."""
     assert cli("checkpoints") == (0, "", "byjy: nothing found\n")
+
+
+async def test_a_log_that_is_sealed_while_the_status_is_taken_was_not_rolled_back(database: str) -> None:
+    """What lies outside is looked at first; it may be of more events than there were a moment ago."""
+
+    class Growing:
+        name = "growing"
+
+        async def put(self, checkpoint: Checkpoint) -> None: ...
+
+        async def newest(self) -> Checkpoint | None:
+            async with EventLog.open(database) as log:
+                await grow(log, 3)
+                return await Sealer(log, keys()).seal_once()
+
+    engine = open_engine(parse_url(database))
+    try:
+        report = await reported(engine, [Growing()])
+    finally:
+        await engine.dispose()
+    assert [(one.place, one.size, one.problem) for one in report.sealed] == [
+        ("database", 3, None),
+        ("growing", 3, None),
+    ]

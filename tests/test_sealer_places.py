@@ -107,6 +107,17 @@ async def test_what_is_no_checkpoint_is_named_by_its_file(tmp_path: Path) -> Non
     assert len(list(folder.notes())) == 2
 
 
+async def test_changed_line_ends_are_named_and_nothing_is_written(tmp_path: Path) -> None:
+    """What lies there would count as torn from then on."""
+    place = AppendedFile(tmp_path / "file")
+    await place.put(ONE)
+    changed = (tmp_path / "file").read_bytes().replace(b"\n", b"\r\n")
+    (tmp_path / "file").write_bytes(changed)
+    with pytest.raises(InvalidNote, match="line ends were changed"):
+        await place.put(TWO)
+    assert (tmp_path / "file").read_bytes() == changed
+
+
 async def test_a_line_that_would_end_an_entry_is_refused(tmp_path: Path) -> None:
     """It is no part of a checkpoint of ours; it would cut the entry in two."""
     note = signed(f"{ONE.note.partition(chr(10) * 2)[0]}\n.\n", [signer()])

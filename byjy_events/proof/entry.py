@@ -47,9 +47,10 @@ def notes_of(lines: Iterable[str]) -> Iterator[str]:
     """The notes of the whole entries among lines that still have their line feeds; torn ones are left out."""
     note = ""
     for line in lines:
-        if line not in (".\n", "!\n"):
+        ended = line.replace("\r\n", "\n")  # of a file whose line ends were changed: its notes tell that they are none
+        if ended not in (".\n", "!\n"):
             note += line
             continue
-        if line == ".\n":
+        if ended == ".\n":
             yield note
         note = ""

@@ -122,6 +122,8 @@ def taken_apart(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     Raises:
         InvalidNote: it is no signed note.
     """
+    if "\r" in note:
+        raise InvalidNote("its line ends were changed; a note has line feeds alone")
     if any((character < " " and character != "\n") or "\ud800" <= character <= "\udfff" for character in note):
         raise InvalidNote("holds characters that no note may")
     text, empty_line, rest = note.rpartition("\n\n")

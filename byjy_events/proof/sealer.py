@@ -41,7 +41,7 @@ from byjy_events.proof.tables import TOP_LEVEL
 from byjy_events.proof.tree import StoredCheckpoint, Tree
 from byjy_events.proof.tree_writer import TreeWriter, writer_of
 
-EVERY_SECONDS = 0.8
+EVERY_SECONDS = 0.7
 """The least time between two checkpoints unless told: so that an event is under one within a second."""
 
 LOOK_SECONDS = 0.1

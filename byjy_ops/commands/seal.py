@@ -33,7 +33,7 @@ def seal(
             "--every",
             metavar="SECONDS",
             min=0.05,
-            help="With --follow: the least time between two checkpoints. Else 0.8, so that an event is under one within"
+            help="With --follow: the least time between two checkpoints. Else 0.7, so that an event is under one within"
             " a second.",
         ),
     ] = None,

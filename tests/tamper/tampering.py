@@ -33,11 +33,13 @@ class Expected(NamedTuple):
         position: the first one that is not as it was.
         kinds: one of these is the kind of the finding.
         exact: whether a finding of these kinds has to name the position itself, and not only a span around it.
+        until: the last one that is not as it was: nothing behind it may be blamed. None: all the rest may be.
     """
 
     position: int
     kinds: frozenset[FindingKind]
     exact: bool = True
+    until: int | None = None
 
 
 Tampering = Callable[[AsyncConnection, random.Random], Awaitable[Expected]]
@@ -87,7 +89,7 @@ async def deleted(connection: AsyncConnection, chance: random.Random) -> Expecte
     first = chance.randrange(1, EVENTS)
     last = min(EVENTS - 1, first + chance.choice((0, 0, 1, 10)))
     await connection.execute(sa.delete(events).where(c.position.between(first, last)))
-    return Expected(first, MISSING, exact=first == last)
+    return Expected(first, MISSING, exact=first == last, until=last)
 
 
 async def tail_cut(connection: AsyncConnection, chance: random.Random) -> Expected:
@@ -120,7 +122,7 @@ async def swapped(connection: AsyncConnection, chance: random.Random) -> Expecte
         if chance.random() < 0.5:
             moved["leaf_hash"] = place["leaf_hash"]
         await connection.execute(sa.insert(events).values(moved))
-    return Expected(one["position"], ALTERED)
+    return Expected(one["position"], ALTERED, until=other["position"])
 
 
 async def inserted_beyond(connection: AsyncConnection, chance: random.Random) -> Expected:
@@ -136,9 +138,10 @@ async def inserted_between(connection: AsyncConnection, chance: random.Random) -
     """A made-up event with a hash of its own; all later ones move on by one, and keep their hashes."""
     row = await _some(connection, chance)
     position = row["position"]
+    await _without_checks(connection)
     for sign in (-1, 1):  # by way of negative numbers, since positions are unique
         shift = sa.update(events).where(c.position >= position if sign < 0 else c.position < 0)
-        await _unchecked(connection, shift.values(position=-(c.position + 1) if sign < 0 else -c.position))
+        await connection.execute(shift.values(position=-(c.position + 1) if sign < 0 else -c.position))
     made_up_id = UUID(int=position)
     made_up = {**row, "event_id": made_up_id, "stream_id": made_up_id, "stream_version": 1, "payload": b"{}"}
     await connection.execute(sa.insert(events).values({**made_up, "leaf_hash": _leaf(made_up)}))
@@ -148,6 +151,26 @@ async def inserted_between(connection: AsyncConnection, chance: random.Random) -
 async def rewritten(connection: AsyncConnection, chance: random.Random) -> Expected:
     """An event with a hash computed anew."""
     return await _rewritten(connection, await _some(connection, chance))
+
+
+async def rewritten_in_front_of_a_hole(connection: AsyncConnection, chance: random.Random) -> Expected:
+    """An event with a hash computed anew, and behind the next checkpoint an event less, which draws the eye."""
+    row = await _some(connection, chance, upto=SIZES[-2])
+    covering = next(size for size in SIZES if size >= row["position"])
+    expected = await _rewritten(connection, row)
+    await connection.execute(sa.delete(events).where(c.position == chance.randrange(covering + 1, EVENTS)))
+    return expected
+
+
+async def inserted_in_front(connection: AsyncConnection, chance: random.Random) -> Expected:
+    """A copy of an event where nobody reads."""
+    row = await _some(connection, chance)
+    position = -chance.choice((0, 1, 2, FOREVER))
+    await _without_checks(connection)
+    await connection.execute(
+        sa.insert(events).values({**row, "position": position, "event_id": UUID(int=1), "stream_version": EVENTS})
+    )
+    return Expected(0, frozenset({FindingKind.STRAY}), until=0)
 
 
 async def rewritten_with_tree(connection: AsyncConnection, chance: random.Random) -> Expected:
@@ -193,18 +216,19 @@ async def checkpoint_changed(connection: AsyncConnection, chance: random.Random)
 
 TAMPERINGS: tuple[Tampering, ...] = (
     payload_flipped, column_changed, hash_changed, deleted, tail_cut, set_back, swapped, inserted_beyond,
-    inserted_between, rewritten, rewritten_with_tree, subtree_changed, checkpoint_changed,
+    inserted_in_front, inserted_between, rewritten, rewritten_in_front_of_a_hole, rewritten_with_tree,
+    subtree_changed, checkpoint_changed,
 )  # fmt: skip
 
 
-async def _some(connection: AsyncConnection, chance: random.Random) -> dict[str, Any]:
-    row = (await connection.execute(sa.select(events).where(c.position == chance.randint(1, EVENTS)))).one()
+async def _some(connection: AsyncConnection, chance: random.Random, *, upto: int = EVENTS) -> dict[str, Any]:
+    row = (await connection.execute(sa.select(events).where(c.position == chance.randint(1, upto)))).one()
     return dict(row._mapping)
 
 
 async def _altered(connection: AsyncConnection, row: Mapping[str, Any], **changes: Any) -> Expected:
     await connection.execute(sa.update(events).where(c.position == row["position"]).values(changes))
-    return Expected(row["position"], ALTERED)
+    return Expected(row["position"], ALTERED, until=row["position"])
 
 
 async def _rewritten(connection: AsyncConnection, row: Mapping[str, Any]) -> Expected:
@@ -218,13 +242,12 @@ async def _forget_tree(connection: AsyncConnection, kept: int) -> None:
     await connection.execute(sa.delete(tree_checkpoints).where(tree_checkpoints.c.size > kept))
 
 
-async def _unchecked(connection: AsyncConnection, statement: sa.Update) -> None:
+async def _without_checks(connection: AsyncConnection) -> None:
     """Negative positions are against a CHECK."""
     if connection.dialect.name == "sqlite":
         await connection.execute(sa.text("PRAGMA ignore_check_constraints = ON"))
     else:
         await connection.execute(sa.text("ALTER TABLE events DROP CONSTRAINT IF EXISTS ck_events_position"))
-    await connection.execute(statement)
 
 
 def _flipped(data: Any, chance: random.Random) -> bytes:
