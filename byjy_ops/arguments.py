@@ -44,6 +44,10 @@ class Moment(NamedTuple):
     nanoseconds: int | None = None
 
 
+SEALED = Moment()
+"""Of no clock and no number: the last position that a signed checkpoint covers."""
+
+
 class Mark(NamedTuple):
     """A price of a trading pair.
 
@@ -113,6 +117,11 @@ def moment(text: str) -> Moment:
         plain = f"{found:%Y-%m-%dT%H:%M:%S}" + (f".{fraction:09}".rstrip("0") if fraction else "")
         raise typer.BadParameter(f"{text!r} says no time zone; write {plain}Z, or an offset, as in {plain}+02:00")
     return Moment(nanoseconds=_stored(_since_epoch(found, fraction), text))
+
+
+def sealed_or_moment(text: str) -> Moment:
+    """``sealed``, or what :func:`moment` takes."""
+    return SEALED if text.strip() == "sealed" else moment(text)
 
 
 def _stored(value: int, text: str) -> int:

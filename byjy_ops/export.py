@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import to_builtins
 
-from byjy_ops.arguments import Moment
+from byjy_events import EventLog
+from byjy_events.proof import Verifier
+from byjy_ops.arguments import SEALED, Moment
 from byjy_ops.errors import InvalidArgument, OutputClosed
-from byjy_ops.exporting import Filters, Format, Kind, Manifest, check, export
+from byjy_ops.exporting import Covered, Filters, Format, Kind, Manifest, Verdict, check, export, sealed_position
 from byjy_ops.exporting.formats import format_of
-from byjy_ops.listing import emit, tell, write_json
+from byjy_ops.listing import emit, tell, text, write_json
 from byjy_ops.progress import replay_progress
 from byjy_ops.reading import existing_log
 from byjy_ops.session import NO, YES
+from byjy_ops.trusted_keys import trusted_keys
 from projections import Instant
 
 STANDARD_OUTPUT = "-"
@@ -53,7 +57,7 @@ async def export_rows(database: str, kind: Kind, filters: Filters, when: Moment 
                     sys.stdout.buffer if path is None else path,
                     file_format=file_format,
                     filters=filters,
-                    as_of=_point(when),
+                    as_of=await _point(log, when),
                     manifest=None if target.manifest is None else Path(target.manifest),
                     force=target.force,
                     progress=advance,
@@ -67,21 +71,23 @@ async def export_rows(database: str, kind: Kind, filters: Filters, when: Moment 
         _say_behind(manifest)
 
 
-def check_export(file: Path, manifest: Path | None, *, as_json: bool) -> int:
+def check_export(file: Path, manifest: Path | None, keys: Sequence[str], *, as_json: bool) -> int:
     """Hold a file against its manifest, and say what is wrong; the answer is no when something is.
 
     Raises:
         NotCheckable, FormatUnavailable: see :func:`byjy_ops.exporting.check`.
+        InvalidArgument, InvalidSigningKey: a key is none.
     """
+    trusted: Sequence[Verifier] = trusted_keys(keys, "--key") if keys else ()
     with replay_progress("checking") as advance:
-        verdict = check(file, manifest, advance)
+        verdict = check(file, manifest, advance, trusted=trusted)
     if as_json:
-        write_json([{"file": str(file), "holds": verdict.holds, **to_builtins(verdict)}])
+        name = os.fsencode(file).decode(errors="backslashreplace")
+        write_json([{"file": name, "holds": verdict.holds, **to_builtins(verdict)}])
     elif verdict.holds:
-        covered = "" if verdict.manifest.checkpoint else "; no signed checkpoint covers it"
-        emit(f"{file}: holds: {_summary(verdict.manifest)}{covered}\n")
+        emit(f"{text(file)}: holds: {_summary(verdict.manifest)}\n{text(file)}: {_vouched(verdict)}\n")
     else:
-        emit("".join(f"{file}: {problem}\n" for problem in verdict.problems))
+        emit("".join(f"{text(file)}: {text(problem)}\n" for problem in verdict.problems))
     return YES if verdict.holds else NO
 
 
@@ -92,9 +98,33 @@ def _refuse_on_standard_output(file_format: Format, target: Target) -> None:
         raise InvalidArgument("--json", "standard output is taken by the rows; --manifest FILE tells the same")
 
 
-def _point(when: Moment | None) -> int | Instant | None:
+def _vouched(verdict: Verdict) -> str:
+    """What the checkpoint says of the rows, and no more than it does."""
+    if verdict.checkpoint is None:
+        return "no signed checkpoint covers it: whoever has the file and the manifest could have made both anew"
+    covered, first, last = verdict.checkpoint, verdict.manifest.positions.first, verdict.manifest.positions.last
+    if not covered.verified:
+        return f"whether {_checkpoint(covered)} is signed was not looked at: --key KEY"
+    if covered.proves:
+        return f"proved: positions {first} to {last} are what the log had under {_checkpoint(covered)}, none is missing"
+    if not verdict.rows:
+        why = "that there are no rows is"
+    elif verdict.manifest.group is not None:
+        why = "rows of a table are"
+    else:
+        why = "events with gaps between them are"
+    return f"signed: {_checkpoint(covered)}; it covers the export, but {why} not proved by it"
+
+
+def _checkpoint(covered: Covered) -> str:
+    return f"the checkpoint of {text(covered.origin)} over {covered.size} events"
+
+
+async def _point(log: EventLog, when: Moment | None) -> int | Instant | None:
     if when is None:
         return None
+    if when == SEALED:
+        return await sealed_position(log)
     return Instant(when.nanoseconds or 0) if when.position is None else when.position
 
 
@@ -104,7 +134,7 @@ def _say(manifest: Manifest, target: Target) -> None:
     elif target.output == STANDARD_OUTPUT:
         tell(_summary(manifest))
     else:
-        emit(f"{target.output}: {_summary(manifest)}\n")
+        emit(f"{text(target.output)}: {_summary(manifest)}\n")
 
 
 def _summary(manifest: Manifest) -> str:

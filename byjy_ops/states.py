@@ -24,9 +24,11 @@ _INSTANTS = ("_at", "_until")
 
 
 def masked(value: Any) -> Any:
-    """A value without its secret: bytes are only counted."""
+    """A value without its secret: bytes are only counted, and none are an empty text."""
     if not isinstance(value, bytes):
         return value
+    if not value:
+        return ""
     return f"sealed ({len(value)} bytes)" if data_key_id_of(value) is not None else f"{len(value)} bytes"
 
 

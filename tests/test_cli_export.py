@@ -15,6 +15,7 @@ import pytest
 
 from byjy_events import EventLog
 from byjy_events.identifiers import new_order_id
+from byjy_events.proof import Signer
 from byjy_events.stream import order_stream
 from byjy_ops.cli import answered
 from byjy_ops.exporting import Kind, manifest_path, read_manifest
@@ -74,7 +75,10 @@ def test_an_operator_exports_and_checks(cli: Cli, tmp_path: Path) -> None:
     )
     checked = cli("export", "check", str(path), "--database", "postgresql://nobody@nowhere/nothing")
     assert (checked[0], checked[2]) == (0, "")
-    assert checked[1] == f"{path}: holds: {summary}; no signed checkpoint covers it\n"
+    assert checked[1] == (
+        f"{path}: holds: {summary}\n"
+        f"{path}: no signed checkpoint covers it: whoever has the file and the manifest could have made both anew\n"
+    )
     again = cli("export", "orders", "--output", str(path), "--as-of", str(head))
     assert (again[0], again[2]) == (
         2, f"byjy: {path}: exists already; --force puts the export in its place\n"
@@ -83,6 +87,44 @@ def test_an_operator_exports_and_checks(cli: Cli, tmp_path: Path) -> None:
     assert (exact[0], exact[2]) == (0, "")
     assert json.loads(exact[1]) == json.loads(manifest_path(path).read_text())
     assert json.loads(exact[1])["rows"] == 21
+
+
+def test_a_public_key_tells_what_is_proved(cli: Cli, tmp_path: Path) -> None:
+    """Of events that they are the log's own, of a table that it was covered; without the key what was not looked at."""
+    key, public = tmp_path / "key", tmp_path / "public"
+    assert cli("export", "events", "-o", str(tmp_path / "no.csv"), "--as-of", "sealed")[2].startswith(
+        "byjy: --as-of: no"
+    )
+    made = cli("signing-key", "init", "--name", "example.com/t", "--file", str(key))
+    public.write_text(made[1])
+    assert cli("seal", "--signing-key", str(key))[0] == 0
+    events, orders = tmp_path / "events.csv", tmp_path / "orders.csv"
+    for path, kind in ((events, "events"), (orders, "orders")):
+        assert cli("export", kind, "-o", str(path), "--as-of", "sealed")[0] == 0
+    told = read_manifest(manifest_path(events)).positions
+    named = f"the checkpoint of example.com/t over {told.as_of} events"
+    for path, option, sentence in (
+        (events, (), f"whether {named} is signed was not looked at: --key KEY"),
+        (
+            events,
+            ("--key", str(public)),
+            f"proved: positions 1 to {told.as_of} are what the log had under {named}, none is",
+        ),
+        (
+            orders,
+            ("--key", made[1].strip()),
+            f"signed: {named}; it covers the export, but rows of a table are not proved",
+        ),
+    ):
+        done = cli("export", "check", str(path), *option)
+        assert (done[0], done[1].splitlines()[1].startswith(f"{path}: {sentence}")) == (0, True), done
+    told_json = json.loads(cli("export", "check", str(events), "--key", str(public), "--json")[1])
+    assert told_json["checkpoint"] == {"origin": "example.com/t", "size": told.as_of, "verified": True, "proves": True}
+    other = Signer.new("example.com/t").verifier
+    done = cli("export", "check", str(events), "--key", str(other))
+    assert (done[0], done[2], done[1].startswith(f"{events}: checkpoint: signed by example.com/t+")) == (1, "", True)
+    done = cli("export", "check", str(events), "--key", str(tmp_path / "none"))
+    assert (done[0], done[2].startswith("byjy: --key: ")) == (2, True)
 
 
 def test_a_wrong_line_is_named(cli: Cli, tmp_path: Path) -> None:

@@ -21,7 +21,16 @@ from byjy_events import EventLog
 from byjy_events.identifiers import new_order_id
 from byjy_events.stream import order_stream
 from byjy_ops.errors import OutputClosed
-from byjy_ops.exporting import Format, Kind, OutputExists, OutputUnwritable, check, export, manifest_path
+from byjy_ops.exporting import (
+    Format,
+    Kind,
+    NotCheckable,
+    OutputExists,
+    OutputUnwritable,
+    check,
+    export,
+    manifest_path,
+)
 from byjy_ops.exporting.destination import Destination
 from byjy_ops.exporting.manifest import LONGEST_BYTES
 from tests.cli import ROOT, SECONDS, command, environment
@@ -113,6 +122,42 @@ async def test_the_manifest_may_lie_elsewhere(log_file: str, folder: Path) -> No
     assert check(path, elsewhere).holds
 
 
+@pytest.mark.parametrize("force", [True, False])
+async def test_a_manifest_never_takes_the_place_of_its_export(log_file: str, folder: Path, force: bool) -> None:
+    """However the folder is spelled; what was there stays."""
+    path = folder / "events.csv"
+    if force:
+        path.write_text("precious")
+    with pytest.raises(OutputUnwritable, match="the manifest would take the place of the export"):
+        await export_events(log_file, path, manifest=folder / ".." / folder.name / path.name, force=force)
+    assert {name: (folder / name).read_text() for name in names(folder)} == (
+        {"events.csv": "precious"} if force else {}
+    )
+
+
+@pytest.mark.parametrize("name", [".", "/"])
+async def test_a_folder_is_no_file(log_file: str, name: str) -> None:
+    """Neither to be made nor to be checked."""
+    with pytest.raises(OutputUnwritable, match="is there, and is no file"):
+        await export_events(log_file, Path(name), file_format="csv")
+    with pytest.raises(NotCheckable):
+        check(Path(name))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are texts")
+def test_the_name_of_a_file_may_be_no_text(log_file: str, folder: Path) -> None:
+    """Nor fit for a terminal: it is shown with escapes, in the manifest, too."""
+    path = folder / os.fsdecode(b"caf\xe9\n.jsonl")
+    done = subprocess.run(
+        command("export", "events", "--output", str(path)),
+        env=environment(log_file), cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{folder}/caf\\udce9\\n.jsonl: 5000 events")
+    verdict = check(path)
+    assert (verdict.holds, verdict.manifest.file) == (True, "caf\\xe9\n.jsonl")
+
+
 @pytest.mark.parametrize("file_format", list(Format))
 async def test_a_cancelled_export_leaves_nothing(log_file: str, folder: Path, file_format: Format) -> None:
     """At whatever chunk."""
@@ -170,6 +215,8 @@ async def test_a_stream_gets_the_rows_alone(log_file: str, folder: Path) -> None
 class Broken(io.RawIOBase):
     """A stream that takes some bytes at a time, and then fails."""
 
+    name: str
+
     def __init__(self, error: OSError, after: int) -> None:
         self.error = error
         self.left = after
@@ -187,6 +234,15 @@ async def test_a_reader_that_goes_away_ends_the_export(log_file: str, file_forma
     """It is no fault of anybody, and has a name of its own."""
     with pytest.raises(OutputClosed):
         await export_events(log_file, Broken(BrokenPipeError(), 10_000), file_format=file_format)
+
+
+@pytest.mark.parametrize("file_format", list(Format))
+async def test_a_stream_that_fails_is_blamed_and_not_the_log(log_file: str, file_format: Format) -> None:
+    """It has a name, or is shown as it is."""
+    stream = Broken(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 10_000)
+    stream.name = "<stdout>"
+    with pytest.raises(OutputUnwritable, match=f"^<stdout>: {os.strerror(errno.ENOSPC)}$"):
+        await export_events(log_file, stream, file_format=file_format)
 
 
 LIMIT = 100_000

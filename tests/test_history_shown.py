@@ -65,6 +65,7 @@ def test_what_a_venue_said_cannot_steer_the_terminal_nor_fill_it() -> None:
 def test_bytes_are_only_counted() -> None:
     """In rows, in events, and in those that this program does not know, where they look like any other text."""
     assert (masked(SEALED), masked(b"x" * 32), masked("text")) == ("sealed (61 bytes)", "32 bytes", "text")
+    assert masked(b"") == ""  # nothing is sealed there
     user = UserRow(
         id=UUID(int=1), username="alice", email=SEALED, email_hash=b"x" * 32, password_hash=SEALED,
         role="ADMIN", created_at=1, updated_at=1,  # type: ignore[arg-type]

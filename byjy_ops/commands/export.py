@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from byjy_ops.arguments import Account, AsJson, Moment, PairName, Since, instant, moment
+from byjy_ops.arguments import Account, AsJson, Moment, PairName, Since, instant, sealed_or_moment
+from byjy_ops.commands.proof import Keys
 from byjy_ops.session import run
 
 exporting = typer.Typer(help="Write the log or its tables into files that prove what they hold, and check such files.")
@@ -23,8 +24,9 @@ AsOf = Annotated[
     typer.Option(
         "--as-of",
         metavar="WHEN",
-        parser=moment,
-        help="As of a position, or of an instant with its offset: 2012-06-21T10:00:00Z; tables are folded anew.",
+        parser=sealed_or_moment,
+        help="As of a position, an instant with its offset, as 2012-06-21T10:00:00Z, or 'sealed', the newest signed"
+        " checkpoint; tables are folded anew.",
     ),
 ]
 Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The file to make; -: standard output.")]
@@ -43,6 +45,19 @@ def register(app: typer.Typer) -> None:
     app.add_typer(exporting, name="export")
 
 
+def _export(
+    context: typer.Context,
+    kind: str,
+    target: tuple[str, str | None, str | None, bool, bool],
+    as_of: Moment | None,
+    filters: tuple[int | None, int | None, str | None, str | None, str | None],
+) -> None:
+    from byjy_ops.export import Target, export_rows
+    from byjy_ops.exporting import Filters, Kind
+
+    run(context, lambda database: export_rows(database, Kind(kind), Filters(*filters), as_of, Target(*target)))
+
+
 @exporting.command()
 def events(
     context: typer.Context,
@@ -58,12 +73,8 @@ def events(
     as_json: AsJson = False,
 ) -> None:
     """Export the events of the log, with all that their leaf hashes cover; --since goes by recorded_at."""
-    from byjy_ops.export import Target, export_rows
-    from byjy_ops.exporting import Filters, Kind
-
-    target = Target(output, file_format, manifest, force, as_json)
-    filters = Filters(since, until, pair, actor)
-    run(context, lambda database: export_rows(database, Kind.EVENTS, filters, as_of, target))
+    target = (output, file_format, manifest, force, as_json)
+    _export(context, "events", target, as_of, (since, until, pair, actor, None))
 
 
 @exporting.command()
@@ -82,12 +93,8 @@ def orders(
     as_json: AsJson = False,
 ) -> None:
     """Export orders; --since goes by created_at, --actor by who placed them."""
-    from byjy_ops.export import Target, export_rows
-    from byjy_ops.exporting import Filters, Kind
-
-    target = Target(output, file_format, manifest, force, as_json)
-    filters = Filters(since, until, pair, actor, account)
-    run(context, lambda database: export_rows(database, Kind.ORDERS, filters, as_of, target))
+    target = (output, file_format, manifest, force, as_json)
+    _export(context, "orders", target, as_of, (since, until, pair, actor, account))
 
 
 @exporting.command()
@@ -106,12 +113,8 @@ def trades(
     as_json: AsJson = False,
 ) -> None:
     """Export trades; --since goes by executed_at, --actor by who recorded the fill."""
-    from byjy_ops.export import Target, export_rows
-    from byjy_ops.exporting import Filters, Kind
-
-    target = Target(output, file_format, manifest, force, as_json)
-    filters = Filters(since, until, pair, actor, account)
-    run(context, lambda database: export_rows(database, Kind.TRADES, filters, as_of, target))
+    target = (output, file_format, manifest, force, as_json)
+    _export(context, "trades", target, as_of, (since, until, pair, actor, account))
 
 
 @exporting.command()
@@ -129,12 +132,8 @@ def positions(
     as_json: AsJson = False,
 ) -> None:
     """Export positions; --since goes by updated_at."""
-    from byjy_ops.export import Target, export_rows
-    from byjy_ops.exporting import Filters, Kind
-
-    target = Target(output, file_format, manifest, force, as_json)
-    filters = Filters(since, until, pair, account=account)
-    run(context, lambda database: export_rows(database, Kind.POSITIONS, filters, as_of, target))
+    target = (output, file_format, manifest, force, as_json)
+    _export(context, "positions", target, as_of, (since, until, pair, None, account))
 
 
 @exporting.command()
@@ -152,12 +151,8 @@ def anomalies(
     as_json: AsJson = False,
 ) -> None:
     """Export anomalies; --since goes by recorded_at, --actor by who recorded the odd event."""
-    from byjy_ops.export import Target, export_rows
-    from byjy_ops.exporting import Filters, Kind
-
-    target = Target(output, file_format, manifest, force, as_json)
-    filters = Filters(since, until, pair, actor)
-    run(context, lambda database: export_rows(database, Kind.ANOMALIES, filters, as_of, target))
+    target = (output, file_format, manifest, force, as_json)
+    _export(context, "anomalies", target, as_of, (since, until, pair, actor, None))
 
 
 @exporting.command()
@@ -166,10 +161,14 @@ def check(
     manifest: Annotated[
         Path | None, typer.Option("--manifest", metavar="FILE", help="Its manifest, if not FILE.manifest.json.")
     ] = None,
+    key: Keys = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold an exported file against its manifest, without the database. Exit status 1: it does not hold."""
+    """Hold an exported file against its manifest, without the database. Exit status 1: it does not hold.
+
+    With the log's public key also against the signed checkpoint, which nobody but the log's owner can make anew.
+    """
     from byjy_ops.export import check_export
 
-    if status := check_export(file, manifest, as_json=as_json):
+    if status := check_export(file, manifest, key or (), as_json=as_json):
         raise typer.Exit(status)

@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
-from byjy_ops.exporting.checking import Problem, Verdict, check
+from byjy_ops.exporting.checking import Covered, Problem, Verdict, check
 from byjy_ops.exporting.columns import Column, ColumnType, Kind
+from byjy_ops.exporting.covering import sealed_position
 from byjy_ops.exporting.errors import (
     FormatUnavailable,
     NotCheckable,
@@ -22,11 +23,13 @@ from byjy_ops.exporting.exporter import export
 from byjy_ops.exporting.filters import Chosen, Filters
 from byjy_ops.exporting.formats import Format
 from byjy_ops.exporting.manifest import GroupVersion, Manifest, Positions, manifest_path, read_manifest
+from byjy_ops.exporting.range_proof import RangeProof
 
 __all__ = [
     "Chosen",
     "Column",
     "ColumnType",
+    "Covered",
     "Filters",
     "Format",
     "FormatUnavailable",
@@ -38,10 +41,12 @@ __all__ = [
     "OutputUnwritable",
     "Positions",
     "Problem",
+    "RangeProof",
     "UnknownFormat",
     "Verdict",
     "check",
     "export",
     "manifest_path",
     "read_manifest",
+    "sealed_position",
 ]

@@ -48,11 +48,14 @@ class Destination:
 
         Raises:
             OutputExists: a file is there, and is not to be replaced.
-            OutputUnwritable: the folder is not there, or cannot be written to; what lies there is no file.
+            OutputUnwritable: the folder is not there, or cannot be written to; what lies there is no file, or both are
+                to be the same one.
         """
         for path in (self._path, self._manifest):
             if path is not None:
                 _refuse_occupied(path, force=self._force)
+        if self._path is not None and self._manifest is not None and _same(self._path, self._manifest):
+            raise OutputUnwritable(self._manifest, "the manifest would take the place of the export")
         if self._path is not None:
             self._part = PartFile(self._path)
 
@@ -172,6 +175,8 @@ class PartFile:
 
 def _refuse_occupied(path: Path, *, force: bool) -> None:
     with _writing(path):
+        if not path.name:
+            raise OutputUnwritable(path, "is there, and is no file")
         if not path.parent.is_dir():
             raise OutputUnwritable(path, f"there is no folder {path.parent}")
         try:
@@ -182,6 +187,11 @@ def _refuse_occupied(path: Path, *, force: bool) -> None:
         raise OutputUnwritable(path, "is there, and is no file")
     if not force:
         raise OutputExists(path)
+
+
+def _same(one: Path, other: Path) -> bool:
+    with _writing(one):
+        return one.parent.resolve() / one.name == other.parent.resolve() / other.name
 
 
 def _link(made: Path, path: Path) -> None:
@@ -211,6 +221,8 @@ def _write_to(stream: BinaryIO, data: bytes) -> None:
         stream.flush()
     except BrokenPipeError:
         raise OutputClosed from None
+    except OSError as error:
+        raise OutputUnwritable(Path(str(getattr(stream, "name", stream))), error.strerror or str(error)) from error
 
 
 @contextlib.contextmanager

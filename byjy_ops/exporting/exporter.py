@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -18,12 +19,13 @@ from typing import BinaryIO, ParamSpec, TypeVar
 from byjy_events.log import EventLog
 from byjy_events.schema import SCHEMA_REVISION
 from byjy_ops.exporting.columns import LAYOUTS, Chunk, Kind, Layout
-from byjy_ops.exporting.covering import covering_checkpoint
+from byjy_ops.exporting.covering import covering
 from byjy_ops.exporting.destination import Destination
 from byjy_ops.exporting.event_rows import event_rows
 from byjy_ops.exporting.filters import Filters, refuse_unfit
 from byjy_ops.exporting.formats import Format, format_of, writer_of
 from byjy_ops.exporting.manifest import Manifest, Positions, encoded, manifest_path
+from byjy_ops.exporting.range_proof import Neighbours
 from byjy_ops.exporting.source import Progress, Source
 from byjy_ops.exporting.spelling import instant_text
 from byjy_ops.exporting.table_rows import live_rows, past_rows
@@ -72,6 +74,7 @@ async def export(
         InvalidMoment: a position that the log has not reached, or an instant without a time zone.
         GroupRebuilding, GroupOutdated: the tables are of no one position, or were made by another version.
         ReplayFailed, CorruptLog: an event cannot be folded, or is not what was appended.
+        HistoryChanged: the events, or those around them, are not what the newest checkpoint was made over.
         LogUnavailable: the database failed.
     """
     kind = Kind(kind)
@@ -84,12 +87,15 @@ async def export(
     try:
         await in_thread(destination.open)
         async with _source(log, kind, filters, moment, progress) as source:
-            tally = Tally(LAYOUTS[kind])
+            tally = Tally(LAYOUTS[kind], neighbours=kind is Kind.EVENTS and source.chosen.gapless)
             await _written(source, chosen_format, destination, tally)
+        # Rows of a table come of every event up to the position that they are of, also of those that left none.
+        needed = (kind is Kind.EVENTS and tally.last) or source.as_of
+        vouching = await covering(log, needed, tally.neighbours)
         told = Manifest(
             kind=kind,
             format=chosen_format,
-            file=None if path is None else path.name,
+            file=None if path is None else os.fsencode(path.name).decode(errors="backslashreplace"),
             columns=LAYOUTS[kind].columns,
             filters=source.chosen,
             rows=tally.rows,
@@ -100,7 +106,8 @@ async def export(
             schema_revision=SCHEMA_REVISION,
             group=source.group,
             created_at=instant_text(time.time_ns()),
-            checkpoint=await covering_checkpoint(log, source.as_of),
+            checkpoint=vouching.checkpoint,
+            proof=vouching.proof,
         )
         await in_thread(destination.publish, encoded(told))
     finally:
@@ -115,14 +122,18 @@ class Tally:
         columns: of the rows.
         rows: so many.
         first, last: the lowest and highest position; None: of no row.
+        neighbours: the leaf hashes of events that follow one another; None: that is not what is counted.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, *, neighbours: bool = False) -> None:
         self.columns = layout.columns
         self.rows = 0
         self.first: int | None = None
         self.last: int | None = None
-        self._index = [column.name for column in layout.columns].index(layout.position)
+        self.neighbours: Neighbours | None = None
+        names = [column.name for column in layout.columns]
+        self._index = names.index(layout.position)
+        self._leaf = names.index("leaf_hash") if neighbours else None
 
     def count(self, chunk: Chunk) -> None:
         """Some more rows."""
@@ -131,6 +142,10 @@ class Tally:
         self.rows += len(positions)
         self.first = lowest if self.first is None else min(self.first, lowest)
         self.last = highest if self.last is None else max(self.last, highest)
+        if self._leaf is not None:
+            self.neighbours = self.neighbours or Neighbours(lowest)
+            for leaf in chunk[self._leaf]:
+                self.neighbours.add(bytes.fromhex(leaf))
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -145,7 +160,7 @@ async def _written(source: Source, file_format: Format, destination: Destination
     try:
         async for chunk in source.chunks:
             await in_thread(writer.write, chunk)
-            tally.count(chunk)
+            await in_thread(tally.count, chunk)
         await in_thread(writer.close)
     except BaseException:
         with contextlib.suppress(Exception):

@@ -10,6 +10,7 @@ from byjy_ops.exporting.columns import LAYOUTS, Column, Kind, Layout
 from byjy_ops.exporting.errors import NotCheckable
 from byjy_ops.exporting.filters import Chosen
 from byjy_ops.exporting.formats import Format
+from byjy_ops.exporting.range_proof import RangeProof
 from byjy_ops.exporting.spelling import instant_text, instant_value
 
 MANIFEST_VERSION = 1
@@ -47,17 +48,21 @@ class GroupVersion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an export holds.
+    r"""What an export holds.
 
     Attributes:
-        file: the name of the exported file, without its folder; None: it went to a stream.
+        file: the name of the exported file, without its folder, bytes that are no text as ``\xe9``; None: it went to
+            a stream.
         rows: how many there are.
         sha256: of the file's bytes, in hexadecimal digits.
         size: of the file, in bytes.
         program_version, schema_revision: of the byjy-events that made the export.
         group: which projections made the rows; None for events.
         created_at: when, as exports spell instants.
-        checkpoint: the newest signed checkpoint that covers ``positions.as_of``, as text; None: there is none.
+        checkpoint: the newest signed checkpoint, as text, if it covers the last row of events, or ``positions.as_of``
+            of a table; None: there is none such.
+        proof: that the events are those under the checkpoint; None: there is no checkpoint, no row, or there are gaps
+            by other filters than time.
     """
 
     manifest_version: int = MANIFEST_VERSION
@@ -75,11 +80,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     group: GroupVersion | None
     created_at: str
     checkpoint: str | None
+    proof: RangeProof | None = None
 
 
 def manifest_path(path: Path) -> Path:
     """Where the manifest of a file lies."""
-    return path.with_name(f"{path.name}.manifest.json")
+    return path.parent / f"{path.name}.manifest.json"
 
 
 def encoded(manifest: Manifest) -> bytes:

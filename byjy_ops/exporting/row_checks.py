@@ -9,6 +9,7 @@ from byjy_events.leaf import content_hash, leaf_hash
 from byjy_ops.exporting.columns import LAYOUTS, Kind
 from byjy_ops.exporting.formats import Row, WrongRow
 from byjy_ops.exporting.manifest import Manifest
+from byjy_ops.exporting.range_proof import Neighbours
 from byjy_ops.exporting.spelling import instant_text, instant_value
 
 Values = Mapping[str, Any]
@@ -19,15 +20,18 @@ class RowChecks:
 
     Attributes:
         rows: that held.
+        neighbours: their leaf hashes, if they are events that follow one another; None: they are not, or there is none.
     """
 
     def __init__(self, told: Manifest) -> None:
         layout = LAYOUTS[told.kind]
         self.rows = 0
+        self.neighbours: Neighbours | None = None
         self._told = told
         self._key = layout.key
         self._position = layout.position
         self._names = [column.name for column in told.columns]
+        self._follow = told.kind is Kind.EVENTS and told.filters.gapless
         self._always = [column.name for column in told.columns if not column.nullable]
         self._last_key: tuple[Any, ...] | None = None
         self._first: int | None = None
@@ -37,7 +41,7 @@ class RowChecks:
         ]  # fmt: skip
         if told.kind is Kind.EVENTS:
             self._checks.append(_leaf)
-            if told.filters.gapless:
+            if self._follow:
                 self._checks.insert(1, self._following)
 
     def check(self, row: Row) -> None:
@@ -55,6 +59,9 @@ class RowChecks:
         self._first = position if self._first is None else min(self._first, position)
         self._last = position if self._last is None else max(self._last, position)
         self.rows += 1
+        if self._follow:
+            self.neighbours = self.neighbours or Neighbours(position)
+            self.neighbours.add(bytes.fromhex(values["leaf_hash"]))
 
     def at_the_end(self) -> Iterator[str]:
         """What is wrong with all rows together."""
@@ -73,7 +80,7 @@ class RowChecks:
         filters = self._told.filters
         until = filters.until is not None
         since = filters.since is not None and self.rows == 0
-        return self._told.kind is Kind.EVENTS and filters.gapless and not until and not since
+        return self._follow and not until and not since
 
     def _filled(self, values: Values) -> str | None:
         return next((f"{name}: is null" for name in self._always if values[name] is None), None)
@@ -123,8 +130,8 @@ def _unless(fits: bool, name: str, nanoseconds: int, what: str) -> str | None:
     return None if fits else f"{name}: {instant_text(nanoseconds)} is {what}"
 
 
-def _leaf(values: Values) -> str | None:
-    """Whether an event is what its leaf hash says was appended at its place."""
+def leaf(values: Values) -> bytes:
+    """The leaf hash that follows from the other columns of an event, see ``docs/reference/leaf.md``."""
     content = content_hash(
         _bytes(values["event_id"]),
         values["stream_category"],
@@ -138,8 +145,12 @@ def _leaf(values: Values) -> str | None:
         None if values["correlation_id"] is None else _bytes(values["correlation_id"]),
         None if values["causation_id"] is None else _bytes(values["causation_id"]),
     )
-    found = leaf_hash(content, values["position"], values["stream_version"], values["recorded_at"])
-    if found.hex() == values["leaf_hash"]:
+    return leaf_hash(content, values["position"], values["stream_version"], values["recorded_at"])
+
+
+def _leaf(values: Values) -> str | None:
+    """Whether an event is what its leaf hash says was appended at its place."""
+    if leaf(values).hex() == values["leaf_hash"]:
         return None
     return f"position {values['position']}: altered; its leaf hash is of something else"
 

@@ -18,6 +18,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from byjy_events import EventLog, Recorded
+from byjy_events.database import is_sqlite
 from byjy_events.numbers import CONTEXT
 from byjy_events.stream import API_KEY, CONFIGURATION, ORDER, PAIR, STRATEGY, STRATEGY_EXECUTION, USER, Stream
 from byjy_events.vocabulary.orders import OrderFilled, TradeBusted, TradeCorrected
@@ -158,6 +159,8 @@ async def _add_position(log: EventLog, named: _Position, told: Sequence[Recorded
     found = None
     if all(isinstance(one.event, OrderFilled) for one in told):
         async with log.engine.connect() as connection:
+            if not is_sqlite(log.engine.url):  # else a bust that is projected meanwhile could be in one page only
+                await connection.execution_options(isolation_level="REPEATABLE READ")
             found = await _from_tables(connection, named, wanted)
     if found is None:
         found = await _from_log(log, named, wanted)
