@@ -24,6 +24,7 @@ class Bench:
         scale: how much of the usual amount of work is done, e.g. 0.1.
         folder: where the databases are made; its disk is what gets measured.
         recording: a long log and what it is, once somebody made it; see ``recording.py``.
+        million: a longer one with its tables, and how many events it has; see ``million.py``.
     """
 
     def __init__(self, folder: Path, *, rounds: int, scale: float) -> None:
@@ -33,6 +34,7 @@ class Bench:
         self._numbers = itertools.count(1)
         self._template: Path | None = None
         self.recording: tuple[Path, str] | None = None
+        self.million: tuple[Path, int] | None = None
 
     def events(self, usual: int) -> int:
         """An amount of work for this run; never so little that nothing can be seen."""
@@ -64,7 +66,7 @@ class Bench:
     def remove(self, file: Path) -> None:
         """A file with what lies beside it."""
         for path in self.folder.glob(f"{file.name}*"):
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     async def in_turns(self, contenders: Mapping[str, Callable[[], Awaitable[T]]]) -> dict[str, list[T]]:
         """Run the contenders in turns, round by round; the first round is thrown away."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -25,6 +26,18 @@ SQLITE_PRAGMAS = (
     "PRAGMA wal_autocheckpoint = 0",  # checkpoints are made under the turnstile only
 )
 """What every connection to SQLite starts with, whoever opens it."""
+
+_OF_LIBPQ = frozenset(
+    (
+        "application_name", "gsslib", "krbsrvname", "options", "passfile", "sslcert", "sslcrl", "sslkey", "sslmode",
+        "sslnegotiation", "sslpassword", "sslrootcert", "ssl_max_protocol_version", "ssl_min_protocol_version",
+        "target_session_attrs",
+    )
+)  # fmt: skip
+"""Parameters of a URL as libpq names them, which the driver knows of a DSN only."""
+
+_OF_DRIVER = frozenset({"host", "port", "ssl", "direct_tls", "prepared_statement_cache_size"})
+_CONNECT_TIMEOUT = "connect_timeout"
 
 _REDACTOR = Redactor()
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
@@ -56,11 +69,23 @@ def parse_url(url: str | sa.URL) -> sa.URL:
         reason = "not a URL; try sqlite:///byjy.db or postgresql://host/name"
         raise InvalidDatabaseUrl(_unparsed(str(url)), reason) from None
     backend = parsed.drivername.partition("+")[0]
+    if backend != "sqlite" and "@" in f"{parsed.host}{parsed.database}":  # else what is left of it would be shown
+        raise InvalidDatabaseUrl(_unparsed(str(url)), "an @ in a user name or password is written %40")
     if backend not in _DRIVERS:
         raise InvalidDatabaseUrl(display(parsed), f"{backend} is not supported; sqlite and postgresql are")
     if backend == "sqlite" and (not parsed.database or ":memory:" in parsed.database):
         raise InvalidDatabaseUrl(display(parsed), "SQLite needs a file")
+    if backend != "sqlite":
+        _refuse_parameters(parsed)
     return parsed.set(drivername=_DRIVERS[backend])
+
+
+def _refuse_parameters(url: sa.URL) -> None:
+    for name, value in url.query.items():
+        if name not in _OF_LIBPQ | _OF_DRIVER | {_CONNECT_TIMEOUT}:
+            raise InvalidDatabaseUrl(display(url), f"{name} is no parameter that a URL may have")
+        if name == _CONNECT_TIMEOUT and not str(value).isdecimal():
+            raise InvalidDatabaseUrl(display(url), f"{name} is a number of seconds")
 
 
 def display(url: sa.URL) -> str:
@@ -109,10 +134,8 @@ def open_engine(url: sa.URL, *, writable: bool = False, pooled: bool = True) -> 
     """
     pool = None if pooled else sa.NullPool
     if not is_sqlite(url):
-        settings = {"application_name": "byjy-events", "idle_in_transaction_session_timeout": "60000"}
-        return create_async_engine(
-            url, poolclass=pool, pool_pre_ping=pooled, connect_args={"server_settings": settings}
-        )
+        plain, arguments = _postgres_arguments(url)
+        return create_async_engine(plain, poolclass=pool, pool_pre_ping=pooled, connect_args=arguments)
     engine = create_async_engine(url, poolclass=pool)
 
     @sa.event.listens_for(engine.sync_engine, "connect")
@@ -128,3 +151,16 @@ def open_engine(url: sa.URL, *, writable: bool = False, pooled: bool = True) -> 
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writable else "BEGIN")
 
     return engine
+
+
+def _postgres_arguments(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
+    """The URL with what SQLAlchemy hands on, and what the driver needs besides."""
+    settings = {"application_name": "byjy-events", "idle_in_transaction_session_timeout": "60000"}
+    arguments: dict[str, Any] = {"server_settings": settings}
+    named = {name: value for name, value in url.query.items() if name in _OF_LIBPQ}
+    if named:
+        settings.pop("application_name" if "application_name" in named else "", None)
+        arguments["dsn"] = f"postgresql:///?{urlencode(named, quote_via=quote)}"
+    if _CONNECT_TIMEOUT in url.query:
+        arguments["timeout"] = float(str(url.query[_CONNECT_TIMEOUT]))
+    return url.difference_update_query([*named, _CONNECT_TIMEOUT]), arguments

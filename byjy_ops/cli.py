@@ -113,7 +113,10 @@ def answered(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except _UsageError as error:
-        _complain(error.format_message())  # type: ignore[attr-defined]
+        from byjy_events.scrubbing import scrubbed
+
+        # It quotes what was given, which may be a URL; the names of options are no names of secrets.
+        _complain(scrubbed(error.format_message(), lambda _: False))  # type: ignore[attr-defined]
         return BAD
     except Exception as error:  # noqa: BLE001 (whatever it is, the operator gets one line)
         return _failed(error, verbose="--verbose" in arguments)

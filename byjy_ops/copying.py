@@ -53,13 +53,16 @@ class Proven(NamedTuple):
         return intact and not any(one.differences for one in self.groups)
 
 
-async def copy_database(source_url: str, target_url: str, *, thorough: bool, as_json: bool) -> int:
+async def copy_database(
+    source_url: str, target_url: str, *, thorough: bool, as_json: bool, replace_keys: bool = False
+) -> int:
     """Copy, replay and verify; the answer is no where an audit finds something or a row differs.
 
     What is wrong with one group of projections harms no other: it is raised when everything else is done.
 
     Args:
         thorough: whether both logs are audited and the tables verified.
+        replace_keys: see :func:`byjy_events.copying.copy_log`.
 
     Raises:
         NoLog, SchemaMismatch, InvalidDatabaseUrl: a database is not fit for it; nothing was written.
@@ -68,17 +71,17 @@ async def copy_database(source_url: str, target_url: str, *, thorough: bool, as_
     """
     groups, trouble = wanted_groups(None)
     async with _opened(source_url, target_url) as ends:
-        await _refuse_projected_ahead(ends.target)
+        await refuse_projected_ahead(ends.target)
         began = time.monotonic()
         with replay_progress("copying") as advance:
-            copied = await copy_log(*ends, progress=advance)
+            copied = await copy_log(*ends, progress=advance, replace_keys=replace_keys)
         seconds = time.monotonic() - began
         if not as_json:
             _tell_copied(ends, copied, seconds)
-        replayed = await _replayed(ends.target, groups, trouble)
+        replayed = await replay_groups(ends.target, groups, trouble)
         if not as_json:
             emit("".join(f"{name}: replayed up to {position}\n" for name, position in replayed.items()))
-        proven = await _proven(ends, [one for one in groups if one.name in replayed], trouble) if thorough else None
+        proven = await prove(ends, [one for one in groups if one.name in replayed], trouble) if thorough else None
         head = await _head_unless_grown(ends, copied)
     if as_json:
         write_json(_rows(ends, copied, seconds, replayed, proven, head))
@@ -99,8 +102,11 @@ async def _opened(source_url: str, target_url: str) -> AsyncIterator[Ends]:
         yield Ends(source, target)
 
 
-async def _refuse_projected_ahead(target: EventLog) -> None:
-    """Tables of more events than the log has were left behind by another log."""
+async def refuse_projected_ahead(target: EventLog) -> None:
+    """
+    Raises:
+        TargetIsAnother: tables of more events than the log has were left behind by another log.
+    """
     with _named(target.url):
         head = await target.head()
         statuses = await group_statuses(target)
@@ -110,7 +116,7 @@ async def _refuse_projected_ahead(target: EventLog) -> None:
             raise TargetIsAnother(target.url, found)
 
 
-async def _replayed(target: EventLog, groups: Sequence[Group], trouble: list[ByjyError]) -> dict[str, int]:
+async def replay_groups(target: EventLog, groups: Sequence[Group], trouble: list[ByjyError]) -> dict[str, int]:
     """The position of each group that was taken to the head; of the others what is wrong with them is added."""
     replayed = {}
     for group in groups:
@@ -124,16 +130,17 @@ async def _replayed(target: EventLog, groups: Sequence[Group], trouble: list[Byj
     return replayed
 
 
-async def _proven(ends: Ends, groups: Sequence[Group], trouble: list[ByjyError]) -> Proven:
-    audits = {}
-    for log in ends:
+async def prove(logs: Sequence[EventLog], groups: Sequence[Group], trouble: list[ByjyError]) -> Proven:
+    """Audit logs, and verify the tables of the last one."""
+    audits, target = {}, logs[-1]
+    for log in logs:
         with _named(log.url), replay_progress(f"auditing {log.url}") as advance:
             audits[log.url] = await audit(log, (), progress=advance)
     verified = []
     for group in groups:
         try:
-            with _named(ends.target.url), replay_progress(f"verifying {group.name}") as advance:
-                verified.append(await verify(ends.target, group, examples=0, progress=advance))
+            with _named(target.url), replay_progress(f"verifying {group.name}") as advance:
+                verified.append(await verify(target, group, examples=0, progress=advance))
         except DatabaseFailed:
             raise
         except ByjyError as error:
@@ -177,21 +184,23 @@ def _tell_copied(ends: Ends, copied: Copied, seconds: float) -> None:
 
 
 def _tell_proven(copied: Copied, proven: Proven | None, source_head: int) -> None:
-    lines = [f"both logs have the root {copied.root.hex()} over {copied.size} events, and the same data keys"]
+    keys = ", and the same data keys" if all(table.settled for table in copied.tables) else ""
+    lines = [f"both logs have the root {copied.root.hex()} over {copied.size} events{keys}"]
     if proven is None:
         tell("not audited and not verified: byjy audit and byjy verify do it at any time")
     else:
-        lines += _audit_lines(proven)
-        lines += [
-            f"{one.group}: {f'{one.differences} rows differ from' if one.differences else 'tables equal'} the log"
-            for one in proven.groups
-        ]
+        lines += proof_lines(proven)
     emit("".join(f"{line}\n" for line in lines))
+    if not keys:
+        tell(
+            "data keys of the source were being rotated or erased; when that is done, the same command copies the rest"
+        )
     if source_head > copied.size:
         tell(f"the source has grown by {source_head - copied.size} events since it began; the same command copies them")
 
 
-def _audit_lines(proven: Proven) -> Iterator[str]:
+def proof_lines(proven: Proven) -> Iterator[str]:
+    """What was found, for people."""
     for database, found in proven.audits.items():
         for one in found.findings:
             yield f"{database}: {one.kind} at {one.first} to {one.last}: {one.message}"
@@ -199,6 +208,9 @@ def _audit_lines(proven: Proven) -> Iterator[str]:
             yield f"{database}: {found.events} events and {found.checkpoints} checkpoints audited, nothing found"
         else:
             yield f"{database}: {len(found.findings) + found.further} findings; byjy audit tells more"
+    for group in proven.groups:
+        differing = f"{group.differences} rows differ from" if group.differences else "tables equal"
+        yield f"{group.group}: {differing} the log"
 
 
 def _rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from byjy_events.copying import (
     TargetAhead,
     TargetInUse,
     TargetIsAnother,
+    WrappedOtherwise,
     copier,
     copy_log,
     tables,
@@ -30,7 +31,7 @@ from byjy_events.copying import (
 from byjy_events.database import is_sqlite, parse_url, sqlite_path
 from byjy_events.grants import engine_grants
 from byjy_events.log_table import system_logs
-from byjy_events.postgres.copying import APPEND_LOCK_KEY
+from byjy_events.postgres.copying import APPEND_LOCK_KEY, PostgresDestination
 from byjy_events.proof import Sealer
 from byjy_events.proof.auditing import audit
 from byjy_events.proof.consistency import consistency_proof
@@ -74,10 +75,10 @@ def _in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "PIECE_ROWS", PIECE)
 
 
-async def copied(ends: list[str], progress: copier.Progress | None = None) -> Copied:
+async def copied(ends: list[str], progress: copier.Progress | None = None, *, replace_keys: bool = False) -> Copied:
     source, target = ends
     async with EventLog.open(source, read_only=True) as one, EventLog.open(target) as other:
-        return await copy_log(one, other, progress=progress)
+        return await copy_log(one, other, progress=progress, replace_keys=replace_keys)
 
 
 async def cut_short(ends: list[str], chunks: int) -> None:
@@ -166,12 +167,16 @@ async def test_there_and_back_again_is_the_original(ends: list[str]) -> None:
 
 
 async def test_an_empty_log_is_copied_with_what_lies_beside_it(ends: list[str]) -> None:
-    """Which may be data keys of what is to be appended."""
+    """Which may be data keys of what is to be appended. When it was, it is gone on with like any copy."""
     async with open_vault(ends[0]) as vault:
         await vault.seal(user(1), "email", SECRET)
     assert (await copied(ends)).size == 0
     assert await rows(ends[1], key_store) == await rows(ends[0], key_store)
     assert (await copied(ends)).size == 0
+    size = (await filled(ends[0])).size
+    done = await copied(ends)
+    assert (done.before, done.size) == (0, size)
+    await assert_equal(*ends)
 
 
 # --- a copy that was cut short, and a source that goes on ----------------------------------------------
@@ -183,6 +188,26 @@ async def test_a_copy_that_was_cut_short_goes_on_where_it_ended(ends: list[str])
     await cut_short(ends, 2)
     await cut_short(ends, 1)
     assert (await copied(ends)).before == 3 * CHUNK
+    await assert_equal(*ends)
+
+
+@pytest.mark.parametrize("ends", WAYS[2:], indirect=True, ids="-to-".join)
+async def test_a_copy_that_was_cancelled_goes_on_at_once(ends: list[str]) -> None:
+    """With the same open logs. What was queued is stored then, and not still to come."""
+    await filled(ends[0])
+    async with EventLog.open(ends[0], read_only=True) as source, EventLog.open(ends[1]) as target:
+        assert isinstance(target.backend, SqliteBackend)
+        lane, freed = target.backend.lane, threading.Event()
+
+        def stop(_reached: int, _aimed: int) -> None:
+            lane.run(lambda connection: freed.wait())  # the next chunk is queued behind it
+            for action in (task.cancel, freed.set):
+                asyncio.get_running_loop().call_later(0.05, action)
+
+        task = asyncio.create_task(copy_log(source, target, progress=stop))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await copy_log(source, target)).before == 2 * CHUNK
     await assert_equal(*ends)
 
 
@@ -253,6 +278,8 @@ async def test_what_is_erased_at_the_source_later_is_erased_at_the_target_by_the
     async with open_vault(ends[0]) as vault:
         await vault.rotate(local_key(2))
         await vault.erase(user(1))
+    async with EventLog.open(ends[0]) as log:
+        await grow(log, 1)
     done = {one.name: one for one in (await copied(ends)).tables}
     assert (done["key_store"].added, done["key_store"].changed, done["key_store"].rows) == (0, 2, 3)
     await assert_equal(*ends)
@@ -280,6 +307,70 @@ async def test_what_was_erased_at_the_target_never_comes_back(ends: list[str]) -
     async with open_vault(ends[1]) as vault:
         with pytest.raises(Erased):
             await vault.reveal(user(2), "email", values[2])
+
+
+async def test_keys_do_not_go_back_under_the_key_of_before_a_rotation(ends: list[str]) -> None:
+    """A rotation leaves no event, and the old key is destroyed after it. So a copy in the wrong direction is refused,
+    and one in the right direction has to be asked for.
+    """
+    await filled(ends[0])
+    await copied(ends)
+    async with open_vault(ends[0]) as vault:
+        await vault.rotate(local_key(2))
+    rotated, before = [await rows(url, key_store) for url in ends]
+    for way in (ends[::-1], ends):
+        with pytest.raises(WrappedOtherwise, match="nothing tells which is newer") as caught:
+            await copied(way)
+        assert {caught.value.key_id, caught.value.source_key_id} == {row[4] for row in (*rotated, *before) if row[5]}
+    assert [await rows(url, key_store) for url in ends] == [rotated, before]
+    done = {one.name: one for one in (await copied(ends, replace_keys=True)).tables}
+    assert (done["key_store"].changed, await rows(ends[1], key_store)) == (2, rotated)
+
+
+@ONE_WAY
+async def test_keys_that_change_all_the_while_are_left_to_the_next_copy(
+    ends: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rotation may take hours where each key is a call over the network."""
+    await filled(ends[0])
+    await copied(ends)
+    async with EventLog.open(ends[0]) as log:
+        await grow(log, 1)
+        number = 1
+        write = PostgresDestination.change_keys
+
+        async def rotated_again(*given: Any) -> None:
+            nonlocal number
+            await write(*given)
+            number += 1
+            await Vault(log, local_key(number - 1)).rotate(local_key(number))
+
+        await Vault(log, local_key()).rotate(local_key(number := 2))
+        monkeypatch.setattr(PostgresDestination, "change_keys", rotated_again)
+        done = {one.name: one for one in (await copied(ends)).tables}
+        monkeypatch.undo()
+    assert (done["key_store"].settled, done["system_logs"].settled) == (False, True)
+    again = {one.name: one for one in (await copied(ends, replace_keys=True)).tables}
+    assert again["key_store"].settled
+    await assert_equal(*ends)
+
+
+@ONE_WAY
+async def test_whoever_changes_what_was_just_copied_is_noticed(
+    ends: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written is read again."""
+    await filled(ends[0])
+    add = PostgresDestination.add
+
+    async def spoilt(self: PostgresDestination, table: sa.Table, found: Sequence[Any]) -> None:
+        await add(self, table, found)
+        if table is key_store:
+            await change_stored(ends[1], found[0][0], field="another")
+
+    monkeypatch.setattr(PostgresDestination, "add", spoilt)
+    with pytest.raises(TargetIsAnother, match=r"key_store of id \S+ is not what was copied there"):
+        await copied(ends)
 
 
 @ONE_WAY
@@ -323,13 +414,13 @@ async def test_the_wrong_direction_is_refused(ends: list[str]) -> None:
 @ONE_WAY
 @pytest.mark.parametrize("table", [tree_checkpoints, key_store, system_logs], ids=lambda table: table.name)
 async def test_a_target_without_events_has_to_be_empty(ends: list[str], table: sa.Table) -> None:
-    """What lies beside the log belongs to something else then."""
+    """But for what the source has too: the rest belongs to something else then."""
     await filled(ends[0])
     engine = writable_engine(ends[1])
     async with engine.begin() as connection:
         await connection.execute(sa.insert(table).values(a_row_of(table)))
     await engine.dispose()
-    with pytest.raises(TargetIsAnother, match=f"no events, but 1 rows in {table.name}"):
+    with pytest.raises(TargetIsAnother, match=f"{table.name} of [a-z]+ .* is not in the source"):
         await copied(ends)
     assert await rows(ends[1], events) == []
 

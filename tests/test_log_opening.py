@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from byjy_events import ByjyError, EventLog, LogClosed, LogUnavailable, NotAByjyDatabase, new_order_id, order_stream
-from byjy_events.database import InvalidDatabaseUrl
+from byjy_events.database import InvalidDatabaseUrl, open_engine, parse_url
+from tests.postgres import Server
 from tests.sample_events import placed
 
 NOBODY = 65534
@@ -33,6 +35,9 @@ async def test_a_new_database_gets_the_schema(empty_database: str) -> None:
         ("sqlite://", "needs a file"),
         ("sqlite:///:memory:", "needs a file"),
         ("", "not a URL"),
+        ("postgresql://me:p@ss@host/name", "is written %40"),
+        ("postgresql://host/name?sslmod=require", "sslmod is no parameter"),
+        ("postgresql://host/name?connect_timeout=soon", "connect_timeout is a number of seconds"),
     ],
 )
 def test_a_url_that_names_no_database_is_refused_at_once(url: str, reason: str) -> None:
@@ -41,12 +46,37 @@ def test_a_url_that_names_no_database_is_refused_at_once(url: str, reason: str) 
         EventLog.open(url)
 
 
+async def test_a_postgresql_url_may_say_what_libpq_understands(postgresql: Server) -> None:
+    """As it is written for psql: TLS, the name of the application, settings, how long to wait."""
+    told = "sslmode=allow&application_name=engine&options=-c%20work_mem%3D3MB&connect_timeout=9"
+    engine = open_engine(parse_url(f"{postgresql.url('postgres')}&{told}"))
+    async with engine.connect() as connection:
+        name, memory = [
+            (await connection.execute(sa.text(f"SHOW {one}"))).scalar_one() for one in ("application_name", "work_mem")
+        ]
+    await engine.dispose()
+    assert (name, memory) == ("engine", "3MB")
+
+
+async def test_a_certificate_that_a_url_names_is_looked_for(postgresql: Server) -> None:
+    """Parameters about TLS reach the driver. Through a socket of this machine there is none, as with psql."""
+    engine = open_engine(parse_url(f"{postgresql.url('postgres')}&sslmode=verify-full&sslrootcert=/missing.pem"))
+    with pytest.raises(FileNotFoundError):
+        await engine.connect()
+    await engine.dispose()
+
+
 def test_no_error_and_no_name_shows_a_password() -> None:
     """Neither the URL of a log nor the error about one."""
     assert "secret" not in EventLog.open("postgresql://me:secret@host/name").url
-    with pytest.raises(InvalidDatabaseUrl) as refused:
-        EventLog.open("mysql://me:secret@host/name")
-    assert "secret" not in str(refused.value)
+    for url in (
+        "mysql://me:secret@host/name",
+        "postgresql://me:p@secret@host/name",
+        "postgresql://me:p@s/secret@host/x",
+    ):
+        with pytest.raises(InvalidDatabaseUrl) as refused:
+            EventLog.open(url)
+        assert "secret" not in str(refused.value)
 
 
 async def test_lock_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:

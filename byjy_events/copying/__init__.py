@@ -14,6 +14,7 @@ from byjy_events.copying.errors import (
     TargetAhead,
     TargetInUse,
     TargetIsAnother,
+    WrappedOtherwise,
 )
 from byjy_events.copying.tables import TableCopied
 
@@ -28,5 +29,6 @@ __all__ = [
     "TargetAhead",
     "TargetInUse",
     "TargetIsAnother",
+    "WrappedOtherwise",
     "copy_log",
 ]

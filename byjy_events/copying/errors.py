@@ -8,12 +8,15 @@
         ├── NotAllowed         the role at the target has not the rights
         ├── TargetAhead        the target has more events than the source: the wrong direction?
         ├── TargetIsAnother    the target holds something that is not in the source
+        ├── WrappedOtherwise   the two have a data key wrapped otherwise, and nothing tells which is newer
         ├── TargetInUse        somebody else writes to the target
         ├── LogDamaged         an event is missing, or is not what was appended
         └── CopyFailed         a database failed; what was copied stays, and the next copy goes on from there
 """
 
 from __future__ import annotations
+
+from uuid import UUID
 
 from byjy_events.errors import ByjyError
 
@@ -69,7 +72,9 @@ class TargetAhead(CopyError):
 
 
 class TargetIsAnother(CopyError):
-    """The target holds something that the source does not. Nothing was written.
+    """The target holds something that the source does not.
+
+    Nothing was written, unless somebody else put it there while the copy went on.
 
     Attributes:
         found: what, e.g. ``another event at position 12``.
@@ -78,6 +83,31 @@ class TargetIsAnother(CopyError):
     def __init__(self, database: str, found: str) -> None:
         self.found = found
         super().__init__(database, f"is neither empty nor a copy of the source: {found}")
+
+
+class WrappedOtherwise(CopyError):
+    """A data key is wrapped otherwise than in the source, and both logs end at the same event. Nothing was written.
+
+    Keys were rotated at one of the two. Were it the target, because the two were mixed up, a copy would wrap them again
+    under a key-encryption key that may be destroyed by now.
+
+    Attributes:
+        data_key_id: the first one.
+        key_id: the key-encryption key that wraps it at the target.
+        source_key_id: the one that does in the source.
+        position: where both logs end.
+    """
+
+    def __init__(self, database: str, data_key_id: UUID, key_id: str, source_key_id: str, position: int) -> None:
+        self.data_key_id = data_key_id
+        self.key_id = key_id
+        self.source_key_id = source_key_id
+        self.position = position
+        super().__init__(
+            database,
+            f"its data key {data_key_id} is wrapped by {key_id}, and in the source by {source_key_id}; both logs end at"
+            f" {position}, so nothing tells which is newer: if the source is, copy with --replace-keys",
+        )
 
 
 class TargetInUse(CopyError):

@@ -13,7 +13,11 @@ import sqlalchemy as sa
 
 from byjy_events.log_table import system_logs
 from byjy_events.proof.tables import LEVEL_BITS, TOP_LEVEL, merkle_nodes, tree_checkpoints
+from byjy_events.schema import events
 from byjy_events.sealing.key_store import key_store
+
+COPIED = (events, merkle_nodes, tree_checkpoints, key_store, system_logs)
+"""All tables that a copy writes."""
 
 PIECE_ROWS = 500
 """Rows that are held at once of either side."""
@@ -43,21 +47,9 @@ class Part(NamedTuple):
         """The index of the key in a row."""
         return self.table.columns.keys().index(self.key.name)
 
-
-class TableCopied(NamedTuple):
-    """What was done to a table at the target.
-
-    Attributes:
-        name: of the table.
-        rows: that both ends have now.
-        added: of these, how many were not there before.
-        changed: how many were there and said something else.
-    """
-
-    name: str
-    rows: int
-    added: int
-    changed: int
+    def of(self, rows: Sequence[sa.Row[Any]]) -> sa.Select[Any]:
+        """The query for the rows with the same keys as these."""
+        return sa.select(self.table).where(self.wanted, self.key.in_([row[self.place] for row in rows]))
 
 
 class Piece(NamedTuple):
@@ -74,6 +66,28 @@ class Piece(NamedTuple):
     missing: list[sa.Row[Any]]
     different: list[tuple[sa.Row[Any], sa.Row[Any]]]
     surplus: list[sa.Row[Any]]
+
+
+class TableCopied(NamedTuple):
+    """What was done to a table at the target.
+
+    Attributes:
+        name: of the table.
+        rows: that both ends have now.
+        added: of these, how many were not there before.
+        changed: how many were there and said something else.
+        settled: whether nothing had changed at the source any more when it was gone through for the last time.
+    """
+
+    name: str
+    rows: int
+    added: int
+    changed: int
+    settled: bool = True
+
+    def after(self, piece: Piece) -> TableCopied:
+        """The same, with a piece that was written."""
+        return self._replace(added=self.added + len(piece.missing), changed=self.changed + len(piece.different))
 
 
 def tree_parts(size: int) -> list[Part]:

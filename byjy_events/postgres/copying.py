@@ -82,9 +82,14 @@ class PostgresDestination:
     @contextlib.asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Any]:
         with translated():
-            # Whatever the server's default: the head has to be read after the lock was granted.
-            async with (
-                self._backend.connection() as connection,
-                connection.transaction(isolation="read_committed"),
-            ):
-                yield connection
+            async with self._backend.connection() as connection:
+                # Whatever the server's default: the head has to be read after the lock was granted.
+                transaction = connection.transaction(isolation="read_committed")
+                await transaction.start()
+                try:
+                    yield connection
+                except BaseException:
+                    if not connection.is_closed():  # else that would be told, in place of why it was closed
+                        await transaction.rollback()
+                    raise
+                await transaction.commit()

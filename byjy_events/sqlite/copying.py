@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -32,26 +33,37 @@ class SqliteDestination:
     async def add_events(self, after: int, chunk: Chunk) -> None:
         statement = _insert("events", COLUMNS.split(", "))
 
-        def add(connection: sqlite3.Connection) -> None:
+        def add(connection: sqlite3.Connection) -> object:
             (head,) = connection.execute(_HEAD).fetchone()
             if head != after:
                 raise HeadMoved(head)
-            connection.executemany(statement, zip(*chunk, strict=True))
+            return connection.executemany(statement, zip(*chunk, strict=True))
 
-        await self._backend.transact(add)
+        await self._transact(add)
 
     async def add(self, table: sa.Table, rows: Sequence[Row]) -> None:
         statement = _insert(table.name, table.columns.keys())
         values = [[value.bytes if isinstance(value, UUID) else value for value in row] for row in rows]
-        await self._backend.transact(lambda connection: connection.executemany(statement, values).rowcount)
+        await self._transact(lambda connection: connection.executemany(statement, values))
 
     async def change_keys(self, rows: Sequence[Row]) -> None:
         values = [(key_id, wrapped, erased_at, one.bytes) for one, *_, key_id, wrapped, _, erased_at in rows]
-        await self._backend.transact(lambda connection: connection.executemany(_CHANGE_KEY, values).rowcount)
+        await self._transact(lambda connection: connection.executemany(_CHANGE_KEY, values))
         await SqliteKeyWriter(self._backend).empty_wal()
 
     async def settle(self) -> None:
         """SQLite plans as well without having looked."""
+
+    async def _transact(self, function: Callable[[sqlite3.Connection], object]) -> None:
+        """What was queued is done even if the copy is cancelled: it is waited for, so that the next one finds it."""
+        task = asyncio.ensure_future(self._backend.transact(function))
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # which nobody wants to know any more
+            raise
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:

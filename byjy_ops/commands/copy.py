@@ -28,6 +28,13 @@ def copy(
             help="Whether both logs are audited and the new tables verified in the end, which reads everything again.",
         ),
     ] = True,
+    replace_keys: Annotated[
+        bool,
+        typer.Option(
+            "--replace-keys",
+            help="After a rotation at the source: take its wrapped data keys even if both logs end at the same event.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Copy a log with its proofs and keys into another database, and replay its tables there.
@@ -39,4 +46,8 @@ def copy(
 
     if session(context).given_database is not None:
         raise InvalidArgument("--database", "copy names its databases itself: FROM_URL and TO_URL")
-    run(context, lambda _: copy_database(source, target, thorough=verify, as_json=as_json))
+
+    async def work(_: str) -> int:
+        return await copy_database(source, target, thorough=verify, replace_keys=replace_keys, as_json=as_json)
+
+    run(context, work)
