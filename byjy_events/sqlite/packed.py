@@ -8,6 +8,7 @@ the driver would have with the rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
@@ -55,8 +56,12 @@ def _as_json(of: Any) -> _Packing:
 
 
 def _joined(width: int) -> _Packing:
-    """Values that all have the same number of bytes. In hexadecimal: SQLite joins text, and bytes may be none."""
-    return _Packing(("group_concat(hex({}), '')",), lambda joined: _cut(bytes.fromhex(joined), width))
+    """Values that all have the same number of bytes.
+
+    SQLite joins them as text, which in a UTF-8 database, and no other is made here, leaves every byte as it is. In
+    another encoding their number would change, and no chunk come of it.
+    """
+    return _Packing(("CAST(group_concat({}, '') AS BLOB)",), partial(_cut, width=width))
 
 
 def _cut(joined: bytes, width: int) -> list[bytes]:

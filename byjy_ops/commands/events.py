@@ -63,7 +63,7 @@ def history(
     limit: Limit = LIMIT,
     as_json: AsJson = False,
 ) -> None:
-    """Show all that happened to one thing, and its row before and after. Exit status 1: the log knows no such thing."""
+    """Show all that happened to one thing, and its row before and after. Exit status 1: the log knows no such id."""
     from byjy_ops.entity import named
     from byjy_ops.history import entity_history
 
