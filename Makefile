@@ -11,10 +11,10 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench bench-peers crash tamper constraints clean
+.PHONY: help setup demo test lint format bench bench-peers bench-restore crash crash-backups tamper constraints clean
 
 help: ## what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 setup: $(READY) ## an environment in .venv with everything; again only when pyproject.toml or constraints.txt change
 
@@ -48,10 +48,16 @@ bench: setup ## how fast, as a table
 bench-peers: setup ## the same workload through eventsourcing and eventsource-py, side by side with ours
 	$(RUN) benchmarks.peers $(BENCH)
 
+bench-restore: setup ## seconds to restore a million events, and how long an append waits for a backup; some minutes
+	$(RUN) benchmarks backup restore $(BENCH)
+
 crash: setup ## 5,000 kills of a process that appends, 5,000 of one that projects, and 500 of one that rebuilds; takes a while
 	$(RUN) tests.crash.campaign --kills 5000 $(CRASH)
 	$(RUN) tests.crash_projector.campaign --kills 5000 $(CRASH)
 	$(RUN) tests.crash_rebuild.campaign --kills 500 $(CRASH)
+
+crash-backups: setup ## 2,000 kills of backups, restores and migrations, full disks (as root), 500 damaged backups; takes a while
+	$(RUN) tests.crash_backup.campaign --kills 2000 --damages 500 $(CRASH)
 
 tamper: setup ## 10,000 tamperings with a sealed log, on both databases: each has to be found, and where
 	$(RUN) tests.tamper.campaign --count 10000 $(TAMPER)

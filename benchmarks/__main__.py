@@ -14,6 +14,8 @@ from rich.console import Console
 from benchmarks import (
     appending,
     auditing,
+    backing_up,
+    backing_up_postgresql,
     copying,
     growing,
     importing,
@@ -26,6 +28,7 @@ from benchmarks import (
     querying,
     reading,
     rebuilding,
+    restoring,
     rotation,
 )
 from benchmarks.bench import Bench
@@ -48,6 +51,9 @@ MEASUREMENTS: dict[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "query": querying.measure,
     "grow": growing.measure,
     "copy": copying.measure,
+    "backup": backing_up.measure,
+    "backup-postgresql": backing_up_postgresql.measure,
+    "restore": restoring.measure,
     "postgresql": postgresql.measure,
 }
 

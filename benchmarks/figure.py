@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from msgspec import Struct
@@ -25,6 +25,7 @@ class Figure(Struct, frozen=True, kw_only=True):
     Attributes:
         rounds: the value of each, in their order.
         note: what else was seen, in a few words.
+        spread: for percentiles, by their number, the median over the rounds in milliseconds; empty: there are none.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Figure(Struct, frozen=True, kw_only=True):
     rounds: Sequence[float]
     floor: Floor | None = None
     note: str = ""
+    spread: Mapping[str, float] = {}
 
     @property
     def value(self) -> float:
@@ -53,6 +55,11 @@ def percentile(values: Sequence[float], percent: float) -> float:
 def milliseconds(rounds: Sequence[Sequence[float]], percent: float) -> float:
     """The median over the rounds of a percentile of their durations."""
     return median(percentile(seconds, percent) * 1000 for seconds in rounds)
+
+
+def spread(rounds: Sequence[Sequence[float]]) -> dict[str, float]:
+    """Of durations in seconds: percentiles that show their whole distribution."""
+    return {str(percent): milliseconds(rounds, percent) for percent in (1, 10, 25, 50, 75, 90, 95, 99, 99.9)}
 
 
 def busy(microseconds: Sequence[float]) -> str:

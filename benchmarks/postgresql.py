@@ -11,7 +11,7 @@ import asyncpg
 
 from benchmarks import appending, lag
 from benchmarks.bench import Bench
-from benchmarks.figure import Figure, milliseconds
+from benchmarks.figure import Figure, milliseconds, spread
 from benchmarks.honesty import assert_honest
 from benchmarks.workload import producers
 from byjy_events import EventLog
@@ -49,6 +49,7 @@ async def _append(bench: Bench, server: Server, count: int, events: int) -> Figu
         unit="events/s",
         rounds=[one.rate for one in rounds],
         note=f"acknowledged p50 {p50:.2f} ms, p99 {p99:.2f} ms",
+        spread=spread(acknowledgements),
     )
 
 

@@ -1,8 +1,9 @@
 """What PostgreSQL login roles need for their work, and nothing more.
 
-Three kinds: an engine appends, reads and projects; a projector reads the log and writes the tables of the read side;
-an auditor reads everything but the key store, and changes nothing. None of them can insert into ``events``: the only
-way in is ``append_events``, which runs with the rights of its owner and which an engine alone may call.
+Four kinds: an engine appends, reads and projects; a projector reads the log and writes the tables of the read side;
+an auditor reads everything but the key store, and changes nothing; a role for backups reads what belongs into one, the
+key store included, and changes nothing. None of them can insert into ``events``: the only way in is ``append_events``,
+which runs with the rights of its owner and which an engine alone may call.
 
 Run the statements as the owner of the tables, in one transaction, after every migration that adds some. They first
 take away what the role had on our tables: afterwards it has exactly these rights there. What it was granted elsewhere,
@@ -54,8 +55,8 @@ HEARTBEATS = "strategy_execution_heartbeats"
 """Written by engines, and a row deleted when its execution has ended."""
 
 KEY_STORE = "key_store"
-"""Wrapped data keys: engines write and rewrap them, and empty a row to erase its key. Nobody else as much as reads
-them."""
+"""Wrapped data keys: engines write and rewrap them, and empty a row to erase its key. Backups take them along. Nobody
+else as much as reads them."""
 
 EVERY_TABLE = (*THE_LOG, *THE_TREE, *WRITTEN_BY_PROJECTORS, SYSTEM_LOGS, HEARTBEATS, KEY_STORE)
 
@@ -69,6 +70,7 @@ class Kind(StrEnum):
     ENGINE = "engine"
     PROJECTOR = "projector"
     AUDITOR = "auditor"
+    BACKUP = "backup"
 
 
 def engine_grants(
@@ -116,10 +118,22 @@ def auditor_grants(
     return _statements(role, schema, database, own_tables, rights)
 
 
+def backup_grants(
+    role: str, schema: str = "public", *, database: str | None = None, own_tables: Collection[str] = ()
+) -> list[str]:
+    """The statements that let a role make backups, and nothing else. See :func:`engine_grants`.
+
+    Tables of the read side are not in a backup; so it may not read them, nor those of your own.
+    """
+    rights: dict[str, tuple[str, ...]] = {"SELECT": (*THE_LOG, *THE_TREE, SYSTEM_LOGS, KEY_STORE)}
+    return _statements(role, schema, database, own_tables, rights)
+
+
 GRANTS: dict[Kind, Callable[..., list[str]]] = {
     Kind.ENGINE: engine_grants,
     Kind.PROJECTOR: projector_grants,
     Kind.AUDITOR: auditor_grants,
+    Kind.BACKUP: backup_grants,
 }
 """The function for each kind of role."""
 

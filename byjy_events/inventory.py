@@ -17,9 +17,11 @@ _TRIGGERS = {
     " WHERE NOT tgisinternal AND relnamespace = current_schema()::regnamespace",
 }
 
+_OPTIONS = {("sqlite_strict", True): "STRICT", ("sqlite_with_rowid", False): "WITHOUT ROWID"}
+
 
 class Part(NamedTuple):
-    """A column, an index, a trigger or a named constraint of a table."""
+    """A column, an index, a trigger, a named constraint or an option, such as STRICT, of a table."""
 
     kind: str
     table: str
@@ -132,4 +134,7 @@ def _named(inspector: sa.Inspector, table: str) -> list[Part]:
     ]
     found = [Part("constraint", table, str(one["name"])) for one in constraints if one.get("name")]
     indexes = [str(one["name"]) for one in inspector.get_indexes(table) if not one.get("duplicates_constraint")]
-    return [*found, *(Part("index", table, name) for name in indexes)]
+    options = [
+        Part("option", table, _OPTIONS[item]) for item in inspector.get_table_options(table).items() if item in _OPTIONS
+    ]
+    return [*found, *options, *(Part("index", table, name) for name in indexes)]

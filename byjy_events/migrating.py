@@ -44,6 +44,9 @@ T = TypeVar("T")
 Database = AsyncEngine | sa.URL | str
 
 _VERSION_TABLE = "alembic_version"
+LOCK_SECONDS = 10.0
+"""PostgreSQL: as long a migration waits for a lock on a table."""
+
 _LOCK_KEY = int.from_bytes(b"byjymigr")
 _one_at_a_time = threading.Lock()
 
@@ -84,7 +87,7 @@ class MigrationFailed(ByjyError):
 async def current_revision(engine: AsyncEngine) -> str | None:
     """The schema revision of the database; None: it has no schema, or was downgraded to none."""
     async with engine.connect() as connection:
-        return await connection.run_sync(_revision)
+        return await connection.run_sync(revision_of)
 
 
 async def upgrade(database: Database, revision: str = "head") -> None:
@@ -159,7 +162,7 @@ def migrate(connection: sa.Connection, direction: str, revision: str) -> None:
     """
     from alembic import command
 
-    reached = _revision(connection)
+    reached = revision_of(connection)
 
     def applied(*, heads: Collection[str], **_told: Any) -> None:
         nonlocal reached
@@ -170,7 +173,7 @@ def migrate(connection: sa.Connection, direction: str, revision: str) -> None:
     try:
         getattr(command, direction)(config, revision)
     except Exception as error:
-        raise MigrationFailed(_at_fault(direction, reached) or revision, _cause(error)) from error
+        raise MigrationFailed(_at_fault(direction, reached) or revision, cause_of(error)) from error
 
 
 def _at_fault(direction: str, reached: str | None) -> str | None:
@@ -180,8 +183,8 @@ def _at_fault(direction: str, reached: str | None) -> str | None:
     return next((one for one in lineage() if reached is None or one > reached), None)
 
 
-def _cause(error: Exception) -> str:
-    """The first line: those after it may show the row."""
+def cause_of(error: Exception) -> str:
+    """What a database said, without what may show a row: that comes after the first line."""
     said = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
     return said or type(error).__name__
 
@@ -190,7 +193,8 @@ def _url_of(database: Database) -> sa.URL:
     return database.url if isinstance(database, AsyncEngine) else parse_url(database)
 
 
-def _revision(connection: sa.Connection) -> str | None:
+def revision_of(connection: sa.Connection) -> str | None:
+    """As :func:`current_revision`."""
     if not sa.inspect(connection).has_table(_VERSION_TABLE):
         return None
     revision: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
@@ -237,7 +241,7 @@ async def _on_postgresql(url: sa.URL, work: Callable[[sa.Connection], T]) -> T:
     try:
         async with engine.begin() as connection:
             await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_KEY)))
-            await connection.execute(sa.text("SET LOCAL lock_timeout = '10s'"))
+            await connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS * 1000:.0f}ms'"))
             return await connection.run_sync(work)
     finally:
         await engine.dispose()

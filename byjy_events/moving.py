@@ -85,9 +85,10 @@ def move(
         keep: whether it stays; else everything is rolled back in the end. While it lasts, nobody else can write.
 
     Raises:
-        MigrationFailed, BrokenReferences: as in :func:`byjy_events.migrating.upgrade`.
+        MigrationFailed, BrokenReferences: as in :func:`byjy_events.migrating.upgrade`; also where a disk was full.
         WouldLoseData, LogChanged: see there; nothing was changed.
     """
+    done: list[Moved] = []
 
     def work(connection: sa.Connection) -> Moved:
         _lock_tables(connection)
@@ -98,12 +99,18 @@ def move(
         _mark_outdated(connection, {owners[one.table] for one in moved.rebuilt})
         if not keep:
             raise _RolledBack(moved)
+        done.append(moved)
         return moved
 
     try:
         return migrating.exclusively(url, work)
-    except _RolledBack as done:
-        return done.moved
+    except _RolledBack as well:
+        return well.moved
+    except sa.exc.DBAPIError as error:
+        # A COMMIT that failed may have been one: only another look tells.
+        if done and migrating.exclusively(url, migrating.revision_of) == to:
+            return done[0]
+        raise migrating.MigrationFailed(to, migrating.cause_of(error)) from error
 
 
 def is_up(found: str | None, to: str) -> bool:

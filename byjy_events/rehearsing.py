@@ -11,6 +11,7 @@ import glob
 import hashlib
 import os
 import shutil
+import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -122,7 +123,17 @@ def rehearse(
         MigrationFailed, BrokenReferences, WouldLoseData, LogChanged: as the migration itself would.
         SchemaIncomplete, CopyUnsound: see there.
     """
-    folder = scratch or path.parent
+    try:
+        moved, seconds, lacking, lost = _tried(path, to, owners, backup, scratch or path.parent)
+    except (sa.exc.DBAPIError, sqlite3.Error, OSError) as error:  # such as a full disk
+        raise migrating.MigrationFailed(to, migrating.cause_of(error), rehearsal=True) from error
+    told(moved.before, moved.after, owners, lose_data=lose_data, parts=lost)
+    return Rehearsal(moved, seconds, tuple(sorted(lacking)))
+
+
+def _tried(
+    path: Path, to: str, owners: Mapping[str, str], backup: Path | None, folder: Path
+) -> tuple[Moved, float, frozenset[Part], frozenset[Part]]:
     with tempfile.TemporaryDirectory(prefix=_prefix(path), dir=folder) as name:
         tried = Path(name) / "copy.db"
         if backup is not None:
@@ -133,9 +144,7 @@ def rehearse(
         moved = _moved(tried, to, owners)
         seconds = time.monotonic() - began
         verify_file(tried)
-        lacking, lost = _compared(moved, Path(name) / "fresh.db")
-    told(moved.before, moved.after, owners, lose_data=lose_data, parts=lost)
-    return Rehearsal(moved, seconds, tuple(sorted(lacking)))
+        return moved, seconds, *_compared(moved, Path(name) / "fresh.db")
 
 
 def _moved(tried: Path, to: str, owners: Mapping[str, str]) -> Moved:

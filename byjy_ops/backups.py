@@ -10,15 +10,35 @@ from typing import Any
 
 from msgspec import Struct, to_builtins
 
-from byjy_events import CorruptLog, EventLog
-from byjy_events.backup import Backup, BackupDamaged, Backups, FolderUnusable, Scheduler, State, restore
+from byjy_events.backup import (
+    LATEST_POINT,
+    Backup,
+    BackupDamaged,
+    Backups,
+    FolderUnusable,
+    Point,
+    Scheduler,
+    State,
+    restore,
+)
+from byjy_events.backup.access import shown
 from byjy_events.backup.backups import KEEP
 from byjy_events.backup.scheduler import EVERY, THOROUGH_EVERY
+from byjy_events.backup.segments import SEGMENTS_EVERY
+from byjy_ops.arguments import Moment
+from byjy_ops.backup_segments import (
+    SegmentsReport,
+    restored_row,
+    restored_sentence,
+    segments_report,
+    segments_sentence,
+    verify_segments,
+)
+from byjy_ops.database_restore import fill, lacks_tables, place_of, restore_into_database, sqlite_url
 from byjy_ops.errors import InvalidArgument
-from byjy_ops.groups import wanted_groups
 from byjy_ops.listing import Column, Listing, age, emit, tell, write_json
 from byjy_ops.session import NO, YES
-from projections import GroupRebuilding, ReplayFailed, verify
+from byjy_ops.tables_check import table_problems
 
 LATE_AFTER_PERIODS = 2
 
@@ -38,6 +58,7 @@ class BackupReport(Struct):
 
     Attributes:
         problem: why somebody should look; None: nobody need.
+        segments: how far they reach; None: there are none.
     """
 
     folder: str
@@ -47,27 +68,32 @@ class BackupReport(Struct):
     age_seconds: float | None = None
     head: int | None = None
     problem: str | None = None
+    segments: SegmentsReport | None = None
 
 
-async def create_backup(database: str, folder: Path, *, thorough: bool, as_json: bool) -> int:
+async def create_backup(database: str, folder: str, *, thorough: bool, as_json: bool) -> int:
     """Make one and verify it; the answer is no if it does not restore. Raises as :meth:`Backups.create`."""
     made = await Backups(folder).create(database, thorough=thorough, tables=table_problems)
     _show(made, as_json=as_json)
     return YES if made.state is State.VERIFIED else NO
 
 
-async def list_backups(folder: Path, *, as_json: bool) -> int:
+async def list_backups(folder: str, *, as_json: bool) -> int:
     """List them; the answer is no if none was verified.
 
     Raises:
         FolderUnusable: it cannot be read.
     """
-    found = Backups(folder).list()
+    backups = Backups(folder)
+    found, segments = backups.list(), segments_report(backups.folder)
     Listing(_COLUMNS, as_json=as_json).write([_row(one, people=not as_json) for one in found])
-    return YES if any(one.state is State.VERIFIED for one in found) else NO
+    if segments is not None:
+        _show_segments(segments, as_json=as_json)
+    damaged = segments is not None and segments.problem is not None
+    return YES if any(one.state is State.VERIFIED for one in found) and not damaged else NO
 
 
-async def verify_backups(folder: Path, name: str | None, *, thorough: bool, as_json: bool) -> int:
+async def verify_backups(folder: str, name: str | None, *, thorough: bool, as_json: bool) -> int:
     """Verify one backup, or all for None; the answer is no where something is wrong.
 
     Raises:
@@ -82,47 +108,64 @@ async def verify_backups(folder: Path, name: str | None, *, thorough: bool, as_j
         verified = await backups.verify(one, thorough=thorough, tables=table_problems)
         _show(verified, as_json=as_json)
         well = well and verified.state is State.VERIFIED
+    if wanted:
+        heads = [one.known().facts.head for one in backups.list() if one.name in wanted]
+        well = await verify_segments(backups, min(heads), as_json=as_json) == YES and well
     if not wanted:
-        tell(f"{folder} holds no backup")
+        tell(f"{backups.folder.where} holds no backup")
     return YES if well else NO
 
 
 async def restore_backup(
-    folder: Path, name: str, to: Path, *, replace: bool, force: bool, thorough: bool, as_json: bool
+    folder: str,
+    name: str,
+    into: str,
+    to: Moment | None,
+    *,
+    replace: bool,
+    force: bool,
+    thorough: bool,
+    as_json: bool,
 ) -> int:
-    """Restore one; the answer is no if it is damaged. Raises what else :func:`byjy_events.backup.restore` does."""
+    """Restore one; the answer is no if something is damaged. Raises what else :func:`byjy_events.backup.restore` does.
+
+    Args:
+        into: a file, or the URL of a database: then see :func:`byjy_ops.database_restore.restore_into_database`.
+    """
+    place = place_of(into)
+    point = LATEST_POINT if to is None else Point(to.position, to.nanoseconds)
+    if not isinstance(place, Path):
+        if replace or force:
+            raise InvalidArgument("--replace" if replace else "--force", "is for a file; a database has to be empty")
+        return await restore_into_database(folder, name, place, point, thorough=thorough, as_json=as_json)
+    began = time.monotonic()
     try:
-        done = await restore(folder, name, to, replace=replace, force=force, thorough=thorough, tables=table_problems)
+        done = await restore(
+            folder, name, place, to=point, replace=replace, force=force, thorough=thorough, tables=table_problems
+        )
     except BackupDamaged as error:
         tell(str(error))
         return NO
-    facts = done.backup.known().facts
-    for note in done.notes:
-        tell(note)
-    if as_json:
-        kept = None if done.kept is None else str(done.kept)
-        write_json(
-            [
-                {
-                    "name": done.backup.name,
-                    "path": str(done.path),
-                    "kept": kept,
-                    "head": facts.head,
-                    "seconds": done.seconds,
-                }
-            ]
-        )
-        return YES
-    emit(f"{done.path}: restored from {done.backup.name} up to position {facts.head}, verified, {done.seconds:.1f} s\n")
-    if done.kept is not None:
-        emit(f"{done.kept}: what was there before\n")
-    return YES
+    for line in (*done.problems, *done.notes):
+        tell(line)
+    kept = None if done.kept is None else str(done.kept)
+    row = {**restored_row(done), "path": str(done.path), "kept": kept, "seconds": done.seconds}
+    if not as_json:
+        emit(f"{done.path}: {restored_sentence(done)}, verified, {done.seconds:.1f} s\n")
+        emit(f"{done.kept}: what was there before\n" if done.kept is not None else "")
+    well = not done.problems
+    if lacks_tables(done.backup):
+        filled = await fill(sqlite_url(done.path), row, began, thorough=thorough, as_json=as_json)
+        well = well and filled == YES
+    elif as_json:
+        write_json([row])
+    return YES if well else NO
 
 
-async def prune_backups(folder: Path, keep: timedelta | None, *, dry_run: bool, as_json: bool) -> None:
+async def prune_backups(folder: str, keep: timedelta | None, *, dry_run: bool, as_json: bool) -> None:
     """Delete old backups and leftovers, or say which. Raises as :meth:`Backups.prune`."""
     done = await Backups(folder).prune(KEEP if keep is None else keep, dry_run=dry_run)
-    names = [one.name for one in done.backups] + [path.name for path in done.leftovers]
+    names = [one.name for one in done.backups] + done.segments + done.leftovers
     if as_json:
         write_json({"name": name, "deleted": not dry_run} for name in names)
     else:
@@ -132,10 +175,11 @@ async def prune_backups(folder: Path, keep: timedelta | None, *, dry_run: bool, 
 
 async def run_scheduler(
     database: str,
-    folder: Path,
+    folder: str,
     every: timedelta | None,
     keep: timedelta | None,
     thorough_every: timedelta | None,
+    segments_every: timedelta | None,
     *,
     as_json: bool,
 ) -> None:
@@ -147,6 +191,7 @@ async def run_scheduler(
         database,
         folder,
         every=every or EVERY,
+        segments_every=SEGMENTS_EVERY if segments_every is None else segments_every or None,
         keep=keep or KEEP,
         thorough_every=thorough_every or THOROUGH_EVERY,
         tables=table_problems,
@@ -155,31 +200,12 @@ async def run_scheduler(
     await scheduler.run()
 
 
-async def table_problems(log: EventLog) -> tuple[list[str], list[str]]:
-    """What differs between a log and its tables, and which tables could not be compared with it."""
-    groups, trouble = wanted_groups(None)
-    problems: list[str] = []
-    notes = [str(error) for error in trouble]
-    for group in groups:
-        try:
-            found = await verify(log, group, examples=0)
-        except (CorruptLog, ReplayFailed) as error:
-            problems.append(f"{group.name}: {error}")
-        except GroupRebuilding as error:
-            notes.append(f"{group.name} was not compared: {error}")
-        else:
-            if found.position and not group.accepts(found.version):
-                notes.append(f"{group.name} was not compared: its rows were made by another version")
-            elif found.differences:
-                problems.append(f"{group.name}: {found.differences} rows differ from the log")
-    return problems, notes
-
-
-def newest_backup(folder: Path) -> BackupReport:
+def newest_backup(folder: str) -> BackupReport:
     """How the newest backup of a folder is, and how old."""
-    report = BackupReport(str(folder))
+    report = BackupReport(shown(folder))
     try:
-        complete = [one for one in Backups(folder).list() if one.state is not State.INCOMPLETE]
+        backups = Backups(folder)
+        complete = [one for one in backups.list() if one.state is not State.INCOMPLETE]
     except FolderUnusable as error:
         report.problem = str(error)
         return report
@@ -191,6 +217,7 @@ def newest_backup(folder: Path) -> BackupReport:
     report.name, report.state = newest.name, str(newest.state)
     report.created_at, report.head = manifest.created_at, manifest.facts.head
     report.age_seconds = _age(manifest.created_at)
+    report.segments = segments_report(backups.folder)
     if newest.state is not State.VERIFIED:
         report.problem = "; ".join(manifest.problems) or "it was not verified"
     elif manifest.every_seconds and report.age_seconds > LATE_AFTER_PERIODS * manifest.every_seconds:
@@ -218,6 +245,15 @@ def _show(backup: Backup, *, as_json: bool) -> None:
         tell(f"{backup.name}: {problem}")
     for note in manifest.check.notes if manifest.check is not None else ():
         tell(f"{backup.name}: {note}")
+
+
+def _show_segments(report: SegmentsReport, *, as_json: bool) -> None:
+    if as_json:
+        write_json([{"segments": to_builtins(report)}])
+        return
+    emit(f"segments: {segments_sentence(report)}\n")
+    if report.problem is not None:
+        tell(report.problem)
 
 
 def _row(backup: Backup, *, people: bool) -> Mapping[str, Any]:

@@ -19,9 +19,10 @@ _HAS = {
     Kind.ENGINE: "may append, read, project, log and keep secrets now",
     Kind.PROJECTOR: "may read the log and project now",
     Kind.AUDITOR: "may read, verify and travel in time now, and change nothing",
+    Kind.BACKUP: "may read what belongs into a backup now, and nothing else",
 }
 
-USUAL = {f"byjy_{kind}": kind for kind in Kind}
+USUAL = {f"byjy_{kind}": kind for kind in (Kind.ENGINE, Kind.PROJECTOR, Kind.AUDITOR)}
 """Roles by name, where the command line names none."""
 
 ON_SQLITE = "SQLite has no roles: who may read the file reads everything, so mind its mode; see the guide on PostgreSQL"

@@ -75,4 +75,4 @@ def states(backups: Backups) -> list[str]:
 
 def files(folder: Path) -> set[str]:
     """What lies there, but for locks."""
-    return {path.name for path in folder.iterdir()} - {".lock", ".scheduler.lock"}
+    return {path.name for path in folder.iterdir()} - {".lock", ".scheduler.lock", ".segments.lock"}

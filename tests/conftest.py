@@ -14,7 +14,9 @@ import asyncpg
 import pytest
 
 from byjy_events import migrating
+from byjy_events.database import is_sqlite, parse_url
 from tests.postgres import Server
+from tests.revised import PREVIOUS, fill, path_of
 
 BACKENDS = ["sqlite", "postgresql"]
 GOODBYE_ATTEMPTS = 100
@@ -74,6 +76,34 @@ def empty_database(backend: str, tmp_path: Path, request: pytest.FixtureRequest)
     else:
         with _new_database(request.getfixturevalue("postgresql"), "template0") as url:
             yield url
+
+
+@pytest.fixture(scope="session")
+def older_template(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that is one revision behind, with a row in every table, to be copied."""
+    path = tmp_path_factory.mktemp("older") / "older.db"
+    shutil.copyfile(migrated_file, path)
+    asyncio.run(migrating.downgrade(f"sqlite:///{path}", PREVIOUS))
+    fill(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def older_file(older_template: Path, tmp_path: Path) -> str:
+    """The URL of a copy of it."""
+    shutil.copyfile(older_template, tmp_path / "log.db")
+    return f"sqlite:///{tmp_path / 'log.db'}"
+
+
+@pytest.fixture
+def older(database: str, older_template: Path) -> str:
+    """The same, on both."""
+    if is_sqlite(parse_url(database)):
+        shutil.copyfile(older_template, path_of(database))
+    else:
+        asyncio.run(migrating.downgrade(database, PREVIOUS))
+        fill(database)
+    return database
 
 
 @contextmanager

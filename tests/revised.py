@@ -8,17 +8,22 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import structlog
 
 from byjy_events import revisions
 from byjy_events.database import parse_url
 from byjy_events.inventory import Inventory, taken
 from byjy_events.migrating import exclusively
+from byjy_ops.cli import answered
 from projections.registry import found_groups
 from tests.rows import a_row_of, every_table
 from tests.schema import ROOT
 
 EXTRA = "0013"
 """A revision that no database of this program has."""
+
+PREVIOUS = "0011"
+"""The one before the newest."""
 
 OWNERS = {table.name: group.name for group in found_groups().groups for table in group.tables}
 
@@ -75,3 +80,31 @@ def with_revision(folder: Path, monkeypatch: pytest.MonkeyPatch, upgrade: str, d
 
 def indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def migrate(url: str, *arguments: str) -> int:
+    """``byjy migrate`` in this process; the answer is its exit status."""
+    try:
+        return answered(["--database", url, "migrate", *arguments])
+    finally:
+        structlog.reset_defaults()  # it sent the library's log to a standard error that pytest closes afterwards
+
+
+def path_of(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def backups(url: str) -> list[Path]:
+    """What a migration kept beside a file."""
+    return sorted(path_of(url).parent.glob(f"{path_of(url).name}.before-*"))
+
+
+def left(url: str) -> set[str]:
+    """What lies beside the file and is no backup, lock file or WAL."""
+    name = path_of(url).name
+    known = {name, f"{name}.gate", f"{name}.lock", f"{name}-wal", f"{name}-shm", f"{name}.migrating"}
+    return (
+        {one.name for one in path_of(url).parent.iterdir() if one not in backups(url)}
+        - known
+        - {"migrations", "marker"}
+    )

@@ -1,147 +1,146 @@
-"""Processes that back up, restore and prune are killed at one thing after the other that they do to files.
+"""Backups, restores and migrations are killed at some 200 points: before what they do to files, and before their SQL.
 
-After each kill: no good backup is lost, nothing that is half written counts as one, the database is whole, and doing it
-again does it.
+After each kill: no good backup is lost, nothing that is half written counts as one, both databases are whole, and doing
+it again does it. ``make crash-backups`` kills at every point there is, and at any instant.
 """
 
 from __future__ import annotations
 
 import asyncio
-import shutil
+import random
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
+import structlog
 
-from byjy_events import EventLog
-from byjy_events.backup import Backup, Backups, State, restore
-from tests.backup_child import creating, killed, points, pruning, restoring
-from tests.backups import DAY, Clock, files, head, new_log, told, url
-from tests.story import place
+from byjy_events import migrating as migrations
+from byjy_events.backup import Backups, restore
+from byjy_events.schema import SCHEMA_REVISION
+from tests.backup_child import images, killed, killed_after, migrating, points
+from tests.backups import DAY, Clock
+from tests.crash_backup.operations import OPERATIONS
+from tests.crash_backup.place import OLDEST, Place, folder_in_memory
+from tests.revised import fill, inventory, rows
 
-KILLS = 4
-"""At other points than those that matter most."""
+MIGRATION_POINTS = 30
+"""Of each direction."""
 
-KEEP = timedelta(days=2)
+MIGRATIONS_KILLED = 3
+SEED = 1
+NAMES = ("os.rename", "os.link", "os.remove", "COMMIT")
+"""Begin the points that matter most."""
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_usual() -> Iterator[None]:
+    """A command that ran in this process sends the library's log to a standard error that pytest closes afterwards."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="module")
-def template(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a database whose WAL is full, and backups of nine days, all of them verified."""
-    folder = tmp_path_factory.mktemp("template")
-
-    async def fill() -> None:
-        path, clock = folder / "filling.db", Clock()
-        backups = Backups(folder / "backups", clock=clock)
-        await told(new_log(migrated_file, path))
-        for _ in range(9):
-            await backups.create(url(path))
-            clock.now += DAY
-        async with EventLog.open(url(path)) as log:
-            await place(log)
-            for suffix in ("", "-wal"):  # as a crash would leave it
-                shutil.copyfile(f"{path}{suffix}", f"{folder / 'log.db'}{suffix}")
-        path.unlink()
-
-    asyncio.run(fill())
-    return folder
+def template() -> Iterator[Place]:
+    with folder_in_memory() as folder:
+        yield asyncio.run(Place.made(folder))
 
 
 @pytest.fixture
-def places(template: Path, tmp_path: Path) -> Iterator[Path]:
+def places(template: Place) -> Iterator[Iterator[Place]]:
     """Copies of it, each under another name."""
-    return (shutil.copytree(template, tmp_path / str(number)) for number in range(100))
+    with folder_in_memory() as folder:
+        yield (template.copy(folder / str(number)) for number in range(1_000))
 
 
-def spread(done: list[str]) -> list[int]:
-    """Each point at which a name comes or goes, and some of the others, with the first and the last."""
-    names = [point for point, event in enumerate(done, 1) if event in ("os.rename", "os.link", "os.remove")]
-    assert names
-    return sorted({*names, *range(1, len(done), len(done) // KILLS), len(done)})
+def chosen(done: list[str], count: int) -> list[int]:
+    """So many points: the first and the last, as many as fit of those that matter most, and some of the others."""
+    chance = random.Random(SEED)
+    ends, everything = [1, len(done)], range(1, len(done) + 1)
+    names = [point for point in everything if done[point - 1].startswith(NAMES) and point not in ends]
+    others = [point for point in everything if point not in {*ends, *names}]
+    ranked = [*ends, *chance.sample(names, len(names)), *chance.sample(others, len(others))]
+    return sorted(ranked[:count])
 
 
-async def proven(backups: Backups) -> list[Backup]:
-    """All that count as backups; each of them is one."""
-    complete = [one for one in backups.list() if one.state is not State.INCOMPLETE]
-    for one in complete[:1]:
-        assert (await backups.verify(one.name)).state is State.VERIFIED, one.name
-    manifests = {path.stem for path in backups.folder.path.glob("*.json")}
-    assert manifests == {one.name for one in complete}  # they are written last, and deleted first
-    return complete
+def test_what_is_chosen_begins_with_what_matters() -> None:
+    """The ends, then where a name comes or goes."""
+    done = ["open a", "open b", "os.rename b", "os.fsync", "COMMIT", "open c", "open d"]
+    assert chosen(done, 4) == [1, 3, 5, 7]
+    assert {1, 3, 5, 7} < set(chosen(done, 5))
+    assert chosen(done, 100) == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_a_killed_backup_is_one_or_none(places: Iterator[Path]) -> None:
-    """Whatever was there before is still there."""
-    first = next(places)
-    done = points(creating(url(first / "log.db"), first / "backups"), first)
-    for point in spread(done):
+@pytest.mark.parametrize("name", [name for name, one in OPERATIONS.items() if not one.migrates])
+def test_what_is_done_to_backups_is_killed_at_every_point(name: str, places: Iterator[Place]) -> None:
+    """What was there before is still there, and the same again does the rest; an engine goes on where it ended."""
+    operation, first = OPERATIONS[name], next(places)
+    done = points(operation.work(first), first.root)
+    operation.done(first)
+    for point in range(1, len(done) + 1):
         place = next(places)
-        backups = Backups(place / "backups")
-        before = {one.name for one in backups.list()}
-        assert killed(creating(url(place / "log.db"), place / "backups"), place, point)
-        found = {one.name for one in asyncio.run(proven(backups))}
-        assert found >= before
-        assert len(found - before) <= 1
-        size = head(place / "log.db")
-        assert asyncio.run(backups.create(url(place / "log.db"))).known().facts.head == size
-        assert not [name for name in files(place / "backups") if name.startswith(".") or name.endswith(".part")]
+        assert killed(operation.work(place), place.root, point)
+        place.check(pruned=operation.prunes)
+        asyncio.run(operation.work(place)())
+        operation.done(place)
+        if point % 5 == 0:
+            asyncio.run(place.appended())
 
 
-def test_a_killed_restore_leaves_the_old_database_or_the_new_one(places: Iterator[Path]) -> None:
-    """Whole, with what was in its WAL; when it is the new one, the old one is beside it."""
-    first = next(places)
-    name = Backups(first / "backups").list()[0].name
-    new = Backups(first / "backups").list()[0].known().facts.head
-    old = new + 1
-    done = points(restoring(first / "backups", name, first / "log.db"), first)
-    assert head(first / "log.db") == new
-    found = set()
-    for point in spread(done):
+@pytest.mark.parametrize("name", [name for name, one in OPERATIONS.items() if one.migrates])
+def test_a_migration_is_killed_between_its_statements(name: str, places: Iterator[Place]) -> None:
+    """At each point the database is as it was or migrated, and every backup is whole.
+
+    What a kill would leave at a point is what lies there at that moment. It is copied while the migration goes on,
+    which takes a tenth of the time; and some are killed in earnest.
+    """
+    operation, first = OPERATIONS[name], next(places)
+    done = points(operation.work(first), first.root)
+    operation.done(first)
+    whole, wanted = next(places), chosen(done, MIGRATION_POINTS)
+    left = first.root.with_name("left")
+    images(operation.work(whole), whole.root, wanted, left)
+    for point in wanted:
+        Place(left / str(point), whole).check()
+    for point in chosen(done, MIGRATIONS_KILLED):
         place = next(places)
-        assert killed(restoring(place / "backups", name, place / "log.db"), place, point)
-        found.add(head(place / "log.db"))
-        kept = [path for path in place.glob("log.db.before-*") if not path.name.endswith(("-wal", "-shm"))]
-        if head(place / "log.db") == new:
-            assert [head(path) for path in kept] == [old]
-        assert not killed(restoring(place / "backups", name, place / "log.db"), place, 10_000)
-        assert head(place / "log.db") == new
-        assert not (place / "log.db.part").exists()
-    assert found <= {old, new}
-    assert old in found
+        assert killed(operation.work(place), place.root, point)
+        place.check()
+        asyncio.run(operation.work(place)())
+        operation.done(place)
 
 
-def test_a_killed_prune_deletes_nothing_else(places: Iterator[Path]) -> None:
-    """What is left are backups; the next prune ends it, and what it cut short counts for nothing."""
-    first = next(places)
-    done = points(pruning(first / "backups", KEEP), first)
-    left = [one.name for one in Backups(first / "backups").list()]
-    assert len(left) == 2
-    for point in spread(done):
-        place = next(places)
-        backups = Backups(place / "backups")
-        assert killed(pruning(place / "backups", KEEP), place, point)
-        assert {one.name for one in asyncio.run(proven(backups))} >= set(left)
-        asyncio.run(backups.prune(KEEP))
-        assert [one.name for one in backups.list() if one.state is State.VERIFIED] == left
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_a_migration_of_postgresql_is_killed_at_any_instant(empty_database: str) -> None:
+    """It is one transaction, and the server rolls it back: what was there is there, and the next one does it all."""
+    asyncio.run(migrations.upgrade(empty_database, OLDEST))
+    fill(empty_database)
+    before, content = inventory(empty_database), rows(empty_database)
+    for seconds in (0.05, 0.1, 0.2, 0.3):
+        if killed_after(migrating(empty_database, "head"), seconds):
+            found = inventory(empty_database)
+            assert found.revision == SCHEMA_REVISION or (found, rows(empty_database)) == (before, content)
+    asyncio.run(migrating(empty_database, "head")())
+    after = inventory(empty_database)
+    assert after.revision == SCHEMA_REVISION
+    assert {name: after.tables[name].rows for name in before.tables} == dict.fromkeys(before.tables, 1)
 
 
-async def test_what_a_killed_prune_left_is_deleted_when_it_is_a_day_old(places: Iterator[Path]) -> None:
+async def test_what_a_killed_prune_left_is_deleted_when_it_is_a_day_old(places: Iterator[Place]) -> None:
     """Not before: somebody may be copying a backup into the folder, data first."""
     place = next(places)
-    backups = Backups(place / "backups")
-    newest, *_, oldest = backups.list()
+    newest, *_, oldest = place.backups.list()
     oldest.manifest_path.unlink()
-    (place / "backups" / f"{newest.name}.db.zst.part").touch()
+    (place.folder / f"{newest.name}.db.zst.part").touch()
     long = timedelta(days=10_000)
-    assert oldest not in (await backups.prune(long)).backups
+    assert oldest not in (await place.backups.prune(long)).backups
     later = Clock()
     later.now = oldest.path.stat().st_mtime_ns + DAY + 1
-    backups = Backups(place / "backups", clock=later)
+    backups = Backups(place.folder, clock=later)
     told_of = await backups.prune(long, dry_run=True)
     assert [one.name for one in told_of.backups] == [oldest.name]
     assert oldest.path.exists()
     assert [one.name for one in (await backups.prune(long)).backups] == [oldest.name]
     assert not oldest.path.exists()
-    assert len(backups.list()) == 8
-    await restore(place / "backups", "latest", place / "new.db")
+    assert len(backups.list()) == len(place.good) - 1
+    await restore(place.folder, "latest", place.root / "new.db")

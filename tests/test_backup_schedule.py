@@ -195,7 +195,9 @@ async def test_a_folder_has_one_scheduler(log_file: Path, tmp_path: Path, clock:
         running.set()
         await asyncio.Event().wait()
 
-    first, second = (Scheduler(url(log_file), tmp_path / "backups", clock=clock, sleep=sleep) for _ in range(2))
+    first, second = (
+        Scheduler(url(log_file), tmp_path / "backups", segments_every=None, clock=clock, sleep=sleep) for _ in range(2)
+    )
     task = asyncio.create_task(first.run())
     await running.wait()
     with pytest.raises(FolderBusy):

@@ -23,9 +23,12 @@ from tests.test_cli_usage import commands
 NEWER = "9999"
 ONE = str(uuid4())
 
-WITHOUT_DATABASE = {"checkpoints", "demo", "export check", "proof check", "signing-key init", "signing-key rotate",
+WITHOUT_DATABASE = {"backup list", "backup prune", "backup restore", "backup verify", "checkpoints", "demo",
+                    "export check", "proof check", "signing-key init", "signing-key rotate",
                     "signing-key show"}  # fmt: skip
 """Commands that open no database, or make one of their own."""
+
+BACKUP = ["backup", "create", "--folder", "backups"]
 
 ARGUMENTS: dict[str, list[str]] = {
     "as-of": ["1", "orders"],
@@ -73,12 +76,10 @@ def newer(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def names() -> list[str]:
-    """Every command that opens a database and can do so with SQLite. Backups take a file as it is."""
+    """Every command that opens a database and can do so with SQLite."""
     known = {name.removeprefix("byjy ") for name, _ in commands()}
     assert known >= {*WITHOUT_DATABASE, *ARGUMENTS}
-    return sorted(
-        one for one in known - WITHOUT_DATABASE - {"copy", "grants", "status"} if not one.startswith("backup ")
-    )
+    return sorted(known - WITHOUT_DATABASE - {"copy", "grants", "status"})
 
 
 def arguments(name: str, folder: Path) -> list[str]:
@@ -132,7 +133,7 @@ def test_a_newer_database_is_refused_on_both(
 ) -> None:
     """Neither is it taken down to a schema that this program knows: only the newer one knows the way."""
     asyncio.run(execute(database, f"UPDATE alembic_version SET version_num = '{NEWER}'"))
-    for command in (arguments, *([["grants"]] if database.startswith("postgresql") else [])):
+    for command in (arguments, BACKUP, *([["grants"]] if database.startswith("postgresql") else [])):
         assert answered(["--database", database, *command]) == 2
         said = capsys.readouterr().err
         assert f"has schema {NEWER}, this program works with {SCHEMA_REVISION}: upgrade byjy-events" in said

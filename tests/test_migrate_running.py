@@ -5,15 +5,33 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import asyncpg
 import pytest
+import structlog
 
 from byjy_events import EventLog, migrating
+from byjy_events.database import parse_url
+from byjy_events.moving import move
 from byjy_events.schema import SCHEMA_REVISION
+from projections import TRADING, TRAIL, Projector, catch_up, rebuild
+from projections.errors import GroupOutdated
 from tests.cli import ROOT, SECONDS, command, environment
-from tests.revised import fill
+from tests.replay import assert_rows_are_the_log
+from tests.revised import OWNERS, fill
+from tests.schema import revision
+from tests.story import place, tell_lives
 
 DOCUMENTED = {"LogUnavailable", "OutcomeUnknown"}
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_usual() -> Iterator[None]:
+    """A command that ran in this process sends the library's log to a standard error that pytest closes afterwards."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize(("found", "to"), [("0001", SCHEMA_REVISION), (SCHEMA_REVISION, "0011")])
@@ -64,3 +82,40 @@ async def check(url: str, acknowledged: dict[int, str], to: str) -> None:
         stored = {one.position: one.event_id.hex async for one in log.read(after=1)}
     assert sorted(stored) == list(range(2, len(stored) + 2))
     assert acknowledged.items() <= stored.items()
+
+
+async def test_projectors_of_the_other_schema_stop_alone(database: str) -> None:
+    """The group whose tables changed; the log and the other groups go on, and a rebuild brings everything back."""
+    async with EventLog.open(database) as log, Projector(log, TRADING) as trading, Projector(log, TRAIL) as trail:
+        await tell_lives(log, 1, 5)
+        await trading.wait_for(await log.head(), timeout_seconds=SECONDS)
+        await asyncio.to_thread(move, parse_url(database), "0008", owners=OWNERS)
+        position = await tell_lives(log, 2, 5)
+        with pytest.raises(GroupOutdated):
+            await trading.wait_for(position, timeout_seconds=SECONDS)
+        await trail.wait_for(position, timeout_seconds=SECONDS)
+        assert await place(log) == position + 1
+    await migrating.upgrade(database)
+    async with EventLog.open(database) as log:
+        with pytest.raises(GroupOutdated):
+            await catch_up(log, TRADING)
+        await rebuild(log, TRADING)
+        await assert_rows_are_the_log(log, TRADING)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+async def test_a_migration_does_not_wait_for_ever(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For somebody who has a table in an open transaction: whoever came after it would wait behind it."""
+    monkeypatch.setattr(migrating, "LOCK_SECONDS", 0.2)
+    reader = await asyncpg.connect(database)
+    async with reader.transaction():
+        await reader.fetch("SELECT count(*) FROM trail")
+        with pytest.raises(migrating.MigrationFailed, match=r"lock timeout.*the database is as it was"):
+            await migrating.downgrade(database, "0011")
+        with pytest.raises(migrating.MigrationFailed, match=r"lock timeout.*the database is as it was"):
+            await asyncio.to_thread(move, parse_url(database), "0011", owners=OWNERS)
+        async with EventLog.open(database) as log:
+            await place(log)
+    await reader.close()
+    assert await revision(database) == SCHEMA_REVISION
+    await migrating.downgrade(database, "0011")

@@ -1,16 +1,13 @@
-"""Backups of a SQLite database in a folder: making, verifying, deleting.
+"""Backups of a database in a folder: making, verifying, deleting.
 
-A backup is made of a snapshot, in a thread, while the engine goes on: copied, compressed, made durable, renamed, and
-only then given its manifest. Then it is verified, which means restored: decompressed into a scratch file and looked at.
+A backup is made while the engine goes on: a copy as of one moment, compressed, made durable, renamed, and only then
+given its manifest. Then it is verified, which means restored: decompressed into a scratch file and looked at.
 What was found is written into the manifest. At whatever point a process is killed, there is a backup or there is none,
 and what it left behind is deleted by the next one that works there.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-import shutil
 import sqlite3
 import threading
 import time
@@ -18,26 +15,23 @@ from collections.abc import Callable
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import sqlalchemy as sa
 import structlog
 
-from byjy_events.backup import snapshot
+from byjy_events.backup import base, segment_report, snapshot
 from byjy_events.backup.checking import Found, TablesCheck, audit_problems, database_problems, is_auditable, unpack
-from byjy_events.backup.compressed import compress
-from byjy_events.backup.errors import BackupFailed, FolderOfAnother, NotSqlite, SpaceShort
-from byjy_events.backup.folder import LATEST, Backup, BackupFolder, State
-from byjy_events.backup.manifest import DATA, FORMAT, PART, Check, Facts, Manifest, name_of
+from byjy_events.backup.compressed import Stopped, compress
+from byjy_events.backup.errors import BackupFailed, FolderOfAnother, SpaceShort
+from byjy_events.backup.folder import LATEST, Backup, BackupFolder
+from byjy_events.backup.manifest import FORMAT, Check, Facts, Manifest, name_of
+from byjy_events.backup.origin import Origin, failing, origin_of
 from byjy_events.backup.retention import expired
-from byjy_events.database import display, is_sqlite, parse_url, sqlite_path
+from byjy_events.backup.target import FolderLike
+from byjy_events.backup.threads import in_thread
 
 KEEP = timedelta(days=30)
-LEFTOVER_SECONDS = 86_400
-"""What is incomplete is deleted when it is older: somebody may be copying a backup into the folder."""
-
-T = TypeVar("T")
-
 _log = structlog.get_logger("byjy_events")
 
 
@@ -46,26 +40,32 @@ class Pruned(NamedTuple):
 
     Attributes:
         backups: that are older than they have to be kept, and incomplete ones; oldest first.
-        leftovers: what killed processes left behind.
+        leftovers: files that killed processes left behind.
+        segments: files with segments that no backup that stays needs.
     """
 
     backups: list[Backup]
-    leftovers: list[Path]
+    leftovers: list[str]
+    segments: list[str]
 
 
 class Backups:
     """The backups in a folder.
 
     Args:
+        folder: one of this machine, or a URL for fsspec, such as ``s3://bucket/prefix``.
         clock: nanoseconds UTC.
+
+    Raises:
+        FolderUnusable: nothing that is installed works with such a URL.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, folder: FolderLike, *, clock: Callable[[], int] = time.time_ns) -> None:
         self.folder = BackupFolder(folder)
         self._clock = clock
 
     def list(self) -> list[Backup]:
-        """All backups, the newest first; what is incomplete at the end.
+        """All backups, the newest first; what is incomplete at the end. Blocks, so a coroutine calls it in a thread.
 
         Raises:
             FolderUnusable: the folder cannot be read.
@@ -92,13 +92,14 @@ class Backups:
             The backup; its state is FAILED if it does not restore.
 
         Raises:
-            NotSqlite, SpaceShort, FolderOfAnother: nothing was begun.
-            BackupFailed, FolderUnusable, FolderBusy: nothing was added to the folder.
+            SchemaMismatch, SpaceShort: nothing was begun.
+            BackupFailed, FolderOfAnother, FolderUnusable, FolderBusy: nothing was added to the folder.
         """
-        path = database_path(database)
+        origin = origin_of(database)
+        size = await origin.size()
         async with self.folder.locked():
-            self.folder.sweep()
-            made = await in_thread(lambda stop: self._made(path, every, stop))
+            await in_thread(lambda _: self.folder.sweep(self._clock()))
+            made = await self._made(origin, size, every, thorough)
             return await self._verified(made, thorough, tables)
 
     async def verify(self, name: str = LATEST, *, thorough: bool = False, tables: TablesCheck | None = None) -> Backup:
@@ -116,7 +117,8 @@ class Backups:
             FolderUnusable, FolderBusy, SpaceShort, ByjyError: it was not looked at.
         """
         async with self.folder.locked():
-            return await self._verified(self.folder.backup(name), thorough, tables)
+            backup = await in_thread(lambda _: self.folder.backup(name))
+            return await self._verified(backup, thorough, tables)
 
     async def prune(self, keep: timedelta = KEEP, *, dry_run: bool = False) -> Pruned:
         """Delete what is older than it has to be kept; see :mod:`byjy_events.backup.retention` for what stays.
@@ -125,53 +127,53 @@ class Backups:
             FolderUnusable, FolderBusy: nothing more was deleted.
         """
         async with self.folder.locked():
-            backups = self.folder.backups()
-            going = expired(backups, self._clock(), keep)
-            going += [one for one in backups if one.state is State.INCOMPLETE and self._is_forgotten(one)]
-            leftovers = self.folder.leftovers()
-            if not dry_run:
-                for one in going:
-                    self.folder.remove(one)
-                self.folder.sweep()
-        return Pruned(going, leftovers)
+            return await in_thread(lambda stop: self._pruned(keep, dry_run, stop))
 
     # --- what follows runs under the lock of the folder ----------------------------------------------
 
-    def _made(self, path: Path, every: timedelta | None, stop: threading.Event) -> Backup:
+    async def _made(self, origin: Origin, size: int, every: timedelta | None, thorough: bool) -> Backup:
         began = time.monotonic()
+        self._refuse_short(2 * size)
+        with self.folder.scratch() as scratch:
+            created_at = await in_thread(lambda _: self._unused_moment())
+            copy = scratch / "copy.db"
+            if origin.goes_on and not thorough:
+                with failing(origin.name):
+                    await in_thread(lambda stop: base.lay(self.folder, copy, stop))
+            await origin.copy(copy)
+            return await in_thread(lambda stop: self._packed(origin, copy, created_at, began, every, stop))
+
+    def _packed(
+        self,
+        origin: Origin,
+        copy: Path,
+        created_at: int,
+        began: float,
+        every: timedelta | None,
+        stop: threading.Event,
+    ) -> Backup:
         try:
-            self._refuse_short(2 * _size(path))
-            with self.folder.scratch() as scratch:
-                copy = scratch / "copy.db"
-                snapshot.take(path, copy, stop)
-                with snapshot.unchanging(copy) as connection:
-                    facts = snapshot.facts(connection)
-                newest = self._newest(facts)
-                created_at = self._unused_moment()
-                part = self.folder.path / (name_of(created_at) + DATA + PART)
-                try:
-                    plain, compressed = compress(copy, part, stop)
-                    seconds = time.monotonic() - began
-                    return self.folder.publish(
-                        part,
-                        Manifest(
-                            FORMAT,
-                            newest + 1,
-                            created_at,
-                            facts,
-                            compressed,
-                            plain,
-                            _program(),
-                            round(seconds, 3),
-                            every.total_seconds() if every is not None else None,
-                        ),
-                    )
-                finally:
-                    part.unlink(missing_ok=True)
-        except snapshot.NoLogInside:
-            raise BackupFailed(path, "there is no log in it") from None
+            with snapshot.unchanging(copy) as connection:
+                facts = snapshot.facts(connection)
+            newest = self._newest(facts)
+            packed = copy.with_name("packed")
+            plain, compressed = compress(copy, packed, stop)
+            copy.unlink()
+            manifest = Manifest(
+                FORMAT,
+                newest + 1,
+                created_at,
+                facts,
+                compressed,
+                plain,
+                _program(),
+                round(time.monotonic() - began, 3),
+                every.total_seconds() if every is not None else None,
+                origin=origin.kind,
+            )
+            return self.folder.publish(packed, manifest, stop)
         except (sqlite3.Error, OSError) as error:
-            raise BackupFailed(path, str(error)) from error
+            raise BackupFailed(origin.name, str(error)) from error
 
     def _newest(self, facts: Facts) -> int:
         """The sequence number of the newest backup; 0: there is none.
@@ -184,94 +186,72 @@ class Backups:
             return 0
         known = newest.manifest.facts.log_id
         if known is not None and facts.log_id != known:
-            raise FolderOfAnother(self.folder.path, newest.name)
+            raise FolderOfAnother(self.folder.where, newest.name)
         return newest.manifest.sequence
 
     def _unused_moment(self) -> int:
-        taken = {one.name for one in self.folder.backups()}
+        taken = self.folder.names()
         moment = self._clock() // 1_000 * 1_000
         while name_of(moment) in taken:
             moment += 1_000
         return moment
 
     def _refuse_short(self, needed: int) -> None:
-        free = shutil.disk_usage(self.folder.path).free
+        free = self.folder.workplace.free_bytes()
         if free < needed:
-            raise SpaceShort(self.folder.path, needed, free)
+            raise SpaceShort(self.folder.workplace.path, needed, free)
 
     async def _verified(self, backup: Backup, thorough: bool, tables: TablesCheck | None) -> Backup:
         manifest = backup.known()
         began = time.monotonic()
-        with self.folder.usable():
-            self._refuse_short(manifest.plain.size)
-        with self.folder.scratch() as scratch, self.folder.usable():
-            problems, notes = await looked_at(backup, scratch / "restored.db", thorough=thorough, tables=tables)
+        self._refuse_short(manifest.plain.size)
+        with self.folder.scratch() as scratch, self.folder.workplace.usable():
+            target = scratch / "restored.db"
+            problems, notes = await looked_at(self.folder, backup, target, thorough=thorough, tables=tables)
         seconds = round(time.monotonic() - began, 3)
         audited = thorough and is_auditable(manifest.facts)
         check = Check(self._clock(), audited, seconds, tuple(problems), tuple(notes))
         if problems:
-            _log.error("backup_verification_failed", backup=str(backup.path), problems=problems)
-        return self.folder.record(backup, manifest.checked(check))
+            _log.error("backup_verification_failed", backup=str(backup.where), problems=problems)
+        return await in_thread(lambda _: self.folder.record(backup, manifest.checked(check)))
 
-    def _is_forgotten(self, backup: Backup) -> bool:
-        """One piece is missing, and the other is old. Data with a manifest that cannot be read is for a person."""
-        pieces = [path for path in (backup.path, backup.manifest_path) if path.exists()]
-        if len(pieces) != 1:
-            return False
-        return self._clock() - pieces[0].stat().st_mtime_ns > LEFTOVER_SECONDS * 10**9
+    def _pruned(self, keep: timedelta, dry_run: bool, stop: threading.Event) -> Pruned:
+        now = self._clock()
+        going = expired(self.folder.backups(), now, keep) + self.folder.forgotten(now)
+        leftovers = self.folder.leftovers(now)
+        segments = segment_report.unneeded(self.folder, going)
+        if not dry_run:
+            for one in going:
+                if stop.is_set():
+                    raise Stopped
+                self.folder.remove(one)
+            for name in segments:
+                self.folder.target.remove(name)
+            self.folder.sweep(now)
+        return Pruned(going, leftovers, segments)
 
 
-async def looked_at(backup: Backup, target: Path, *, thorough: bool, tables: TablesCheck | None) -> Found:
+async def looked_at(
+    folder: BackupFolder, backup: Backup, target: Path, *, thorough: bool, tables: TablesCheck | None
+) -> Found:
     """Restore a backup into a file, and look for what is wrong with it. The file stays.
 
     Raises:
-        OSError: the backup cannot be read, or the file written.
+        OSError: the file cannot be written.
+        FolderUnusable: the backup cannot be read.
         ByjyError: it could not be looked at.
     """
     manifest = backup.known()
 
     def restored(stop: threading.Event) -> list[str]:
-        problems = unpack(backup.path, manifest, target, stop)
+        with folder.data(backup) as packed:
+            problems = unpack(packed, manifest, target, stop)
         return problems or database_problems(target, manifest.facts, thorough=thorough, stop=stop)
 
     problems = await in_thread(restored)
     if problems or not thorough:
         return problems, []
     return await audit_problems(target, manifest.facts, tables)
-
-
-async def in_thread(work: Callable[[threading.Event], T]) -> T:
-    """Run something in a thread. When the caller is cancelled it is asked to stop, and waited for."""
-    stop = threading.Event()
-    task = asyncio.ensure_future(asyncio.to_thread(work, stop))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        stop.set()
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # which nobody wants to know any more
-        raise
-
-
-def database_path(database: str | sa.URL) -> Path:
-    """The file of a SQLite database that is there.
-
-    Raises:
-        NotSqlite, BackupFailed, InvalidDatabaseUrl: see there.
-    """
-    url = parse_url(database)
-    if not is_sqlite(url):
-        raise NotSqlite(display(url))
-    path = sqlite_path(url)
-    if not path.is_file():
-        raise BackupFailed(path, "it does not exist")
-    return path
-
-
-def _size(database: Path) -> int:
-    wal = database.with_name(database.name + "-wal")
-    return database.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
 
 
 def _program() -> str:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from byjy_events.backup.compressed import Damaged, Stopped, decompress
 from byjy_events.backup.manifest import Facts, Manifest, private
 from byjy_events.backup.snapshot import facts, unchanging
+from byjy_events.backup.target import Readable
 from byjy_events.chunk import chunk_of, positions, refuse_altered, refuse_gap
 from byjy_events.errors import CorruptLog
 from byjy_events.log import EventLog
@@ -34,11 +35,11 @@ TablesCheck = Callable[[EventLog], Awaitable[Found]]
 """Looks at more of a restored database than the log, e.g. whether its tables equal the log."""
 
 
-def unpack(packed: Path, manifest: Manifest, target: Path, stop: threading.Event) -> list[str]:
+def unpack(packed: Readable, manifest: Manifest, target: Path, stop: threading.Event) -> list[str]:
     """Decompress a backup into a file; the answer is what is wrong with it. The file may be there, and is overwritten.
 
     Raises:
-        OSError: the backup cannot be read, or the file written.
+        OSError: the file cannot be written.
         Stopped: asked to.
     """
     with open(target, "w+b", opener=private) as file:

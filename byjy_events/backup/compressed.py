@@ -11,6 +11,7 @@ from typing import BinaryIO, cast
 import zstandard
 
 from byjy_events.backup.manifest import Content, private
+from byjy_events.backup.target import Readable
 
 CHUNK_BYTES = 1 << 20
 LEVEL = 3
@@ -34,7 +35,7 @@ def compress(plain: Path, packed: Path, stop: threading.Event) -> tuple[Content,
         Stopped: asked to.
     """
     with plain.open("rb") as source, open(packed, "xb", opener=private) as file:
-        read, written = _Hashed(source, stop), _Hashed(file, stop)
+        read, written = _HashedSource(source, stop), _HashedSink(file, stop)
         compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compressobj()
         while chunk := read.read(CHUNK_BYTES):
             written.write(compressor.compress(chunk))
@@ -44,26 +45,25 @@ def compress(plain: Path, packed: Path, stop: threading.Event) -> tuple[Content,
     return read.content, written.content
 
 
-def decompress(packed: Path, target: BinaryIO, compressed: Content, plain: Content, stop: threading.Event) -> None:
-    """Decompress a file into another one that is open, and hold both against what they have to be.
+def decompress(packed: Readable, target: BinaryIO, compressed: Content, plain: Content, stop: threading.Event) -> None:
+    """Decompress a file into another one, both open, and hold both against what they have to be.
 
     Raises:
         Damaged: they are not that; the target holds some of it, never more than it should.
         OSError: one cannot be read, or the other written.
         Stopped: asked to.
     """
-    with packed.open("rb") as file:
-        read, written = _Hashed(file, stop), _Hashed(target, stop)
-        try:
-            reader = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES).stream_reader(cast("BinaryIO", read))
-            while chunk := reader.read(CHUNK_BYTES):
-                written.write(chunk)
-                if written.size > plain.size:
-                    raise Damaged(f"it decompresses to more than {plain.size} bytes")
-        except zstandard.ZstdError as error:
-            raise Damaged(f"it cannot be decompressed: {error}") from None
-        while read.read(CHUNK_BYTES):
-            pass  # what follows on the compressed data belongs to the file, too
+    read, written = _HashedSource(packed, stop), _HashedSink(target, stop)
+    try:
+        reader = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES).stream_reader(cast("BinaryIO", read))
+        while chunk := reader.read(CHUNK_BYTES):
+            written.write(chunk)
+            if written.size > plain.size:
+                raise Damaged(f"it decompresses to more than {plain.size} bytes")
+    except zstandard.ZstdError as error:
+        raise Damaged(f"it cannot be decompressed: {error}") from None
+    while read.read(CHUNK_BYTES):
+        pass  # what follows on the compressed data belongs to the file, too
     _compare("the compressed file", read.content, compressed)
     _compare("the database in it", written.content, plain)
 
@@ -76,10 +76,7 @@ def _compare(what: str, found: Content, expected: Content) -> None:
 
 
 class _Hashed:
-    """A file that is read or written from its beginning on."""
-
-    def __init__(self, file: BinaryIO, stop: threading.Event) -> None:
-        self._file = file
+    def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
         self._hash = sha256()
         self.size = 0
@@ -88,15 +85,31 @@ class _Hashed:
     def content(self) -> Content:
         return Content(self.size, self._hash.hexdigest())
 
-    def read(self, count: int) -> bytes:
-        return self._seen(self._file.read(count))
-
-    def write(self, data: bytes) -> None:
-        self._file.write(self._seen(data))
-
     def _seen(self, data: bytes) -> bytes:
         if self._stop.is_set():
             raise Stopped
         self._hash.update(data)
         self.size += len(data)
         return data
+
+
+class _HashedSource(_Hashed):
+    """A file that is read from its beginning on."""
+
+    def __init__(self, file: Readable, stop: threading.Event) -> None:
+        super().__init__(stop)
+        self._file = file
+
+    def read(self, count: int) -> bytes:
+        return self._seen(self._file.read(count))
+
+
+class _HashedSink(_Hashed):
+    """A file that is written from its beginning on."""
+
+    def __init__(self, file: BinaryIO, stop: threading.Event) -> None:
+        super().__init__(stop)
+        self._file = file
+
+    def write(self, data: bytes) -> None:
+        self._file.write(self._seen(data))

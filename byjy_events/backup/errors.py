@@ -4,13 +4,14 @@
 
     ByjyError
     └── BackupError
-        ├── NotSqlite            the database is none that is backed up this way
         ├── BackupFailed         no backup was made; what there was before is untouched
         ├── SpaceShort           not enough free space; nothing was begun
         ├── FolderUnusable       the folder cannot be read or written
         ├── FolderBusy           another process is at work in it
         ├── FolderOfAnother      it holds backups of another log
         ├── NoSuchBackup         there is none of that name
+        ├── NothingToBuildOn     segments need a backup, and there is none that the log goes on from
+        ├── PointUnknown         nothing that is kept goes as far as the point that was asked for
         ├── BackupDamaged        what was restored is not what was backed up; it was thrown away
         ├── TargetExists         a file is in the way, and nobody said that it may be replaced
         └── TargetInUse          a process has the database open that is to be replaced
@@ -28,30 +29,15 @@ class BackupError(ByjyError):
     """The root of what backups raise."""
 
 
-class NotSqlite(BackupError):
-    """The database is none that is backed up this way.
-
-    Attributes:
-        database: its URL without password.
-    """
-
-    def __init__(self, database: str) -> None:
-        self.database = database
-        super().__init__(
-            f"{database}: byjy backup is for SQLite; a PostgreSQL server is backed up by pgBackRest or Barman,"
-            " and byjy copy takes its log into a SQLite file"
-        )
-
-
 class BackupFailed(BackupError):
     """No backup was made. What was begun is thrown away, and backups made before are untouched.
 
     Attributes:
-        database: the file that was to be backed up.
+        database: what was to be backed up: a file, or a URL without password.
         reason: what went wrong.
     """
 
-    def __init__(self, database: Path, reason: str) -> None:
+    def __init__(self, database: str, reason: str) -> None:
         self.database = database
         self.reason = reason
         super().__init__(f"{database} was not backed up: {reason}")
@@ -61,7 +47,7 @@ class SpaceShort(BackupError):
     """Not enough free space. Nothing was begun.
 
     Attributes:
-        folder: where it is short.
+        folder: where it is short: that of the backups, or the one where they are made or restored.
         needed, free: bytes.
     """
 
@@ -76,11 +62,11 @@ class FolderUnusable(BackupError):
     """The folder of the backups cannot be read or written.
 
     Attributes:
-        folder: of the backups.
+        folder: of the backups, or the one where they are made or restored; a URL is without whatever gives access.
         reason: what the system says.
     """
 
-    def __init__(self, folder: Path, reason: str) -> None:
+    def __init__(self, folder: Path | str, reason: str) -> None:
         self.folder = folder
         self.reason = reason
         super().__init__(f"{folder}: {reason}")
@@ -94,7 +80,7 @@ class FolderBusy(BackupError):
         work: what it does.
     """
 
-    def __init__(self, folder: Path, work: str) -> None:
+    def __init__(self, folder: Path | str, work: str) -> None:
         self.folder = folder
         self.work = work
         super().__init__(f"{folder}: another process {work} there")
@@ -108,7 +94,7 @@ class FolderOfAnother(BackupError):
         name: of the newest backup there.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path | str, name: str) -> None:
         self.folder = folder
         self.name = name
         super().__init__(f"{folder} holds backups of another log, such as {name}: choose another folder")
@@ -123,11 +109,39 @@ class NoSuchBackup(BackupError):
         reason: why it does not count; empty: it is not there.
     """
 
-    def __init__(self, folder: Path, name: str, reason: str = "") -> None:
+    def __init__(self, folder: Path | str, name: str, reason: str = "") -> None:
         self.folder = folder
         self.name = name
         self.reason = reason
         super().__init__(f"{folder}: {name}: {reason or 'no such backup'}")
+
+
+class NothingToBuildOn(BackupError):
+    """Segments say what happened since a backup, and there is none that the log goes on from. Nothing was written.
+
+    Attributes:
+        folder: of the backups.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = folder
+        super().__init__(f"{folder} holds no backup that this log goes on from: segments begin once one is made")
+
+
+class PointUnknown(BackupError):
+    """Nothing that is kept goes as far as the position that was asked for. Nothing was restored.
+
+    Attributes:
+        folder: of the backups.
+        position: that was asked for.
+        known: the last one that could be restored.
+    """
+
+    def __init__(self, folder: Path | str, position: int, known: int) -> None:
+        self.folder = folder
+        self.position = position
+        self.known = known
+        super().__init__(f"{folder}: position {position} is not known, the last one is {known}")
 
 
 class BackupDamaged(BackupError):

@@ -6,19 +6,29 @@ import contextlib
 import os
 import re
 from datetime import UTC, datetime
-from pathlib import Path
+from enum import StrEnum
 
 import msgspec
 from msgspec import Struct
 
-from byjy_events.private_file import sync_folder
-
 FORMAT = 1
-DATA, MANIFEST, PART = ".db.zst", ".json", ".part"
+DATA, MANIFEST = ".db.zst", ".json"
 LONGEST_BYTES = 1 << 20
 """A longer file is no manifest."""
 
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z", re.ASCII)
+
+
+class Kind(StrEnum):
+    """The kind of database that was backed up.
+
+    - SQLITE: everything that was in the file is in the backup.
+    - POSTGRESQL: the log is, with tree, checkpoints, data keys and system logs. Tables of projections are empty, and
+      replayed where it is restored to.
+    """
+
+    SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
 
 
 class Facts(Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,6 +41,7 @@ class Facts(Struct, frozen=True, forbid_unknown_fields=True):
         checkpoint: the newest checkpoint of the tree, as a signed note; None: it was never sealed.
         revision: of the schema.
         rows: by table.
+        head_recorded_at: of the last event, nanoseconds UTC; None: there is none, or an older program made the backup.
     """
 
     log_id: str | None
@@ -39,6 +50,7 @@ class Facts(Struct, frozen=True, forbid_unknown_fields=True):
     checkpoint: str | None
     revision: str | None
     rows: dict[str, int]
+    head_recorded_at: int | None = None
 
 
 class Content(Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,6 +87,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
         every_seconds: the period of the scheduler that made it; None: it was made by hand.
         check: the newest verification.
         thorough_check: the newest that was thorough; no other overrules what it found.
+        origin: the kind of database that it was made of.
     """
 
     format: int
@@ -88,6 +101,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
     every_seconds: float | None = None
     check: Check | None = None
     thorough_check: Check | None = None
+    origin: Kind = Kind.SQLITE
 
     @property
     def name(self) -> str:
@@ -118,15 +132,12 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-def read(path: Path) -> Manifest:
-    """The manifest in a file.
+def read(name: str, text: bytes) -> Manifest:
+    """The manifest of the backup of this name.
 
     Raises:
-        ValueError: it holds none that this program understands.
-        OSError: it cannot be read.
+        ValueError: the text is none that this program understands.
     """
-    with path.open("rb") as file:
-        text = file.read(LONGEST_BYTES)
     with contextlib.suppress(msgspec.MsgspecError):
         if msgspec.json.decode(text, type=_Versioned).format > FORMAT:
             raise ValueError("its manifest was written by a newer program")
@@ -134,30 +145,14 @@ def read(path: Path) -> Manifest:
         manifest = msgspec.json.decode(text, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ValueError(f"its manifest is damaged: {error}") from None
-    if f"{manifest.name}{MANIFEST}" != path.name:
+    if manifest.name != name:
         raise ValueError(f"its manifest is that of {manifest.name}")
     return manifest
 
 
-def write(path: Path, manifest: Manifest) -> None:
-    """Write it, durably: it is there whole or not at all, of mode 0600, in place of an older one.
-
-    Raises:
-        OSError: it cannot be written; an older one is still there.
-    """
-    part = path.with_name(path.name + PART)
-    text = msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
-    try:
-        with open(part, "wb", opener=private) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+def text_of(manifest: Manifest) -> bytes:
+    """What is written of it."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
 
 
 def private(path: str, flags: int) -> int:

@@ -1,6 +1,6 @@
-"""Putting a backup in the place of a database, or where there is none.
+"""Putting a backup, with the segments behind it, in the place of a database, or where there is none.
 
-It is decompressed beside the target, verified there and made durable, and only then renamed. A database that is there
+It is put together beside the target, verified there and made durable, and only then renamed. A database that is there
 gets a second name before, and keeps it. The order of things makes that safe at every point:
 
 1. the WAL of the old database is emptied into it, so that its file alone is the whole of it;
@@ -19,19 +19,22 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import portalocker
 from portalocker import LockFlags
 
-from byjy_events.backup.backups import in_thread, looked_at
+from byjy_events.backup.assembly import KEYS, assembled, erased_in
 from byjy_events.backup.checking import TablesCheck
-from byjy_events.backup.errors import BackupDamaged, FolderUnusable, SpaceShort, TargetExists, TargetInUse
+from byjy_events.backup.errors import FolderUnusable, SpaceShort, TargetExists, TargetInUse
 from byjy_events.backup.folder import Backup, BackupFolder
-from byjy_events.backup.manifest import PART, name_of
+from byjy_events.backup.manifest import name_of
+from byjy_events.backup.point import LATEST_POINT, Point
 from byjy_events.backup.snapshot import in_turn, source
+from byjy_events.backup.target import PART, FolderLike
+from byjy_events.backup.threads import in_thread
 from byjy_events.private_file import sync_folder
 
 COMPANIONS = ("-wal", "-shm")
@@ -45,6 +48,12 @@ class Restored(NamedTuple):
     Attributes:
         kept: where the database lies that was there before; None: there was none.
         notes: what could not be looked at, and why.
+        problems: what is damaged, so that this is less than was asked for or was made of an older backup; empty:
+            nothing is.
+        head: the position of the last event.
+        recorded_at: its time by the clock of the log, nanoseconds UTC; 0: there is none.
+        segments: how many were taken over, at least in part.
+        erased: data keys that were erased since, and so here as well.
     """
 
     backup: Backup
@@ -52,52 +61,79 @@ class Restored(NamedTuple):
     kept: Path | None
     seconds: float
     notes: list[str]
+    problems: list[str]
+    head: int
+    recorded_at: int
+    segments: int
+    erased: int
 
 
 async def restore(
-    folder: str | os.PathLike[str],
+    folder: FolderLike,
     name: str,
-    to: str | os.PathLike[str],
+    into: str | os.PathLike[str],
     *,
+    to: Point = LATEST_POINT,
     replace: bool = False,
     force: bool = False,
     thorough: bool = False,
     tables: TablesCheck | None = None,
+    erased: Mapping[bytes, int] | None = None,
 ) -> Restored:
-    """Restore a backup to a file of mode 0600. Nothing is ever deleted but what this wrote itself.
+    """Restore a backup and the segments behind it to a file of mode 0600. Nothing is deleted but what this wrote.
 
-    Until the very end the target is what it was; killed at any point, it is the old database or the new one.
+    Until the very end the target is what it was; killed at any point, it is the old database or the new one. Data keys
+    that any segment, a newer backup or the target itself knows to be erased are erased before it takes its name. Where
+    a segment is missing or damaged, what is before it is restored, and the result has ``problems``.
 
     Args:
         folder: of the backups; nothing is written there.
-        name: of a backup, or ``latest``.
+        name: of a backup, or ``latest``: the newest good one at the point or before it. With a name and without a
+            point, what was backed up is restored, and no segment.
+        to: the last event that is wanted.
         replace: whether a database that is there may be replaced. It is kept beside.
         force: even though a process has it open. That process goes on with the old one. It has to end before anybody
             opens the new one: when it closes its WAL, it deletes the one of that name.
         thorough, tables: as for :meth:`Backups.verify`.
+        erased: ids of more data keys that are known to be erased, and when they were.
 
     Raises:
-        NoSuchBackup, FolderUnusable: there is nothing to restore.
+        NoSuchBackup, PointUnknown, FolderUnusable: there is nothing to restore.
         TargetExists, TargetInUse, SpaceShort: nothing was done.
         BackupDamaged: what was restored is not what was backed up; it was thrown away.
     """
     began = time.monotonic()
-    backup = BackupFolder(folder).backup(name)
+    backups = await in_thread(lambda _: BackupFolder(folder))
+    backup = await in_thread(lambda _: backups.backup(name))
     plain = backup.known().plain.size
-    target = _resolved(to)
+    target = _resolved(into)
     try:
         await in_thread(lambda _: _refuse(target, replace=replace, force=force))
         free = shutil.disk_usage(target.parent).free
         if free < plain:
             raise SpaceShort(target.parent, plain, free)
         with _part(target) as part:
-            problems, notes = await looked_at(backup, part, thorough=thorough, tables=tables)
-            if problems:
-                raise BackupDamaged(backup.name, problems)
+            known = {**await in_thread(lambda _: _erased_in(target)), **(erased or {})}
+            done = await assembled(backups, name, to, part, erased=known, thorough=thorough, tables=tables)
             kept = await in_thread(lambda _: _put(part, target, replace=replace, force=force))
     except OSError as error:
         raise FolderUnusable(target.parent, error.strerror or str(error)) from error
-    return Restored(backup, target, kept, time.monotonic() - began, notes)
+    seconds = time.monotonic() - began
+    return Restored(
+        done.backup, target, kept, seconds, done.notes, done.problems, done.head, done.recorded_at, done.segments,
+        done.erased,
+    )  # fmt: skip
+
+
+def _erased_in(target: Path) -> dict[bytes, int]:
+    """What the database that is replaced knows to be erased: nobody knows more. Keys of another log are not ours."""
+    if not target.is_file():
+        return {}
+    try:
+        with source(target) as connection:
+            return erased_in(connection)
+    except sqlite3.Error:
+        return {}  # it is damaged, or none
 
 
 def _resolved(path: str | os.PathLike[str]) -> Path:
@@ -116,6 +152,7 @@ def _part(target: Path) -> Iterator[Path]:
         except portalocker.LockException:
             raise TargetInUse(target, "another process is restoring it") from None
         _remove_companions(part)
+        part.with_name(part.name + KEYS).unlink(missing_ok=True)
         try:
             yield part
         finally:

@@ -54,6 +54,16 @@ def take(database: Path, copy: Path, stop: threading.Event) -> None:
         one.backup(other, pages=STEP_PAGES, progress=paced)
 
 
+def revision(database: Path) -> str | None:
+    """The schema of a database that others may have open; None: it has none.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    with source(database) as connection:
+        return _revision(connection)
+
+
 @contextlib.contextmanager
 def source(database: Path) -> Iterator[sqlite3.Connection]:
     """A connection that reads a database others may have open.
@@ -106,8 +116,9 @@ def facts(connection: sqlite3.Connection) -> Facts:
         checkpoint=_value(
             connection, "tree_checkpoints", "SELECT note FROM tree_checkpoints ORDER BY size DESC LIMIT 1"
         ),
-        revision=_value(connection, "alembic_version", "SELECT version_num FROM alembic_version"),
+        revision=_revision(connection),
         rows={name: _count(connection, name) for name in _tables(connection)},
+        head_recorded_at=_recorded_at(connection, last[0]),
     )
 
 
@@ -116,9 +127,18 @@ def _leaf(connection: sqlite3.Connection, statement: str) -> tuple[int, str | No
     return (row[0], row[1].hex()) if row else (0, None)
 
 
+def _recorded_at(connection: sqlite3.Connection, position: int) -> int | None:
+    row = connection.execute("SELECT recorded_at FROM events WHERE position = ?", (position,)).fetchone()
+    return row[0] if row else None
+
+
 def _value(connection: sqlite3.Connection, table: str, statement: str) -> str | None:
     row = connection.execute(statement).fetchone() if _has_table(connection, table) else None
     return str(row[0]) if row else None
+
+
+def _revision(connection: sqlite3.Connection) -> str | None:
+    return _value(connection, "alembic_version", "SELECT version_num FROM alembic_version")
 
 
 def _tables(connection: sqlite3.Connection) -> list[str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from byjy_ops.arguments import AsJson, span
+from byjy_ops.arguments import AsJson, Moment, moment, span
 from byjy_ops.session import run
 
 BACKUP_FOLDER_VARIABLE = "BYJY_BACKUP_FOLDER"
@@ -18,9 +17,12 @@ family = typer.Typer(
 )
 
 Folder = Annotated[
-    Path,
+    str,
     typer.Option(
-        "--folder", metavar="PATH", envvar=BACKUP_FOLDER_VARIABLE, help="The folder with the backups of this database."
+        "--folder",
+        metavar="PATH|URL",
+        envvar=BACKUP_FOLDER_VARIABLE,
+        help="The folder with the backups of this database, or its URL, such as s3://bucket/prefix.",
     ),
 ]
 Thorough = Annotated[
@@ -75,8 +77,22 @@ def verify(
 def restore(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME|latest", help="Of a backup, or the newest that did not fail.")],
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The database file to make.")],
+    into: Annotated[
+        str,
+        typer.Option(
+            "--into", metavar="FILE|URL", help="The database file to make, or the URL of an empty PostgreSQL database."
+        ),
+    ],
     folder: Folder,
+    to: Annotated[
+        Moment | None,
+        typer.Option(
+            "--to",
+            metavar="WHEN",
+            parser=moment,
+            help="The last event that is wanted: a position, or an instant with its offset: 2012-06-21T10:00:00Z.",
+        ),
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="If the file exists, put the backup in its place; it is kept beside.")
     ] = False,
@@ -86,12 +102,17 @@ def restore(
     thorough: Thorough = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a database of a backup, verified before it takes its name. Exit status 1: the backup is damaged."""
+    """Make a database of a backup and the segments behind it, verified before it takes its name.
+
+    Exit status 1: a backup or a segment is damaged; what is before it is restored, and told.
+    """
     from byjy_ops.backups import restore_backup
 
     run(
         context,
-        lambda _: restore_backup(folder, name, to, replace=replace, force=force, thorough=thorough, as_json=as_json),
+        lambda _: restore_backup(
+            folder, name, into, to, replace=replace, force=force, thorough=thorough, as_json=as_json
+        ),
     )
 
 
@@ -117,6 +138,15 @@ def run_(
         timedelta | None,
         typer.Option("--every", metavar="SPAN", parser=span, help="How often a backup is made; 1h unless told."),
     ] = None,
+    segments_every: Annotated[
+        timedelta | None,
+        typer.Option(
+            "--segments-every",
+            metavar="SPAN",
+            parser=span,
+            help="How often what is new is written down in between; 5s unless told, 0s: never.",
+        ),
+    ] = None,
     keep: Keep = None,
     thorough_every: Annotated[
         timedelta | None,
@@ -129,7 +159,10 @@ def run_(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a backup every hour, verify it, delete old ones, until Ctrl-C. One for each folder."""
+    """Make a verified backup every hour and segments in between, delete old ones, until Ctrl-C. One for each folder."""
     from byjy_ops.backups import run_scheduler
 
-    run(context, lambda database: run_scheduler(database, folder, every, keep, thorough_every, as_json=as_json))
+    run(
+        context,
+        lambda database: run_scheduler(database, folder, every, keep, thorough_every, segments_every, as_json=as_json),
+    )

@@ -21,7 +21,7 @@ def grants(
         typer.Option(
             "--role",
             metavar="KIND=NAME",
-            help="A login role and what it is for: engine, projector or auditor; may be repeated."
+            help="A login role and what it is for: engine, projector, auditor or backup; may be repeated."
             " Else byjy_engine, byjy_projector and byjy_auditor.",
         ),
     ] = None,

@@ -39,10 +39,10 @@ def status(
         ),
     ] = None,
     backups: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--backups",
-            metavar="PATH",
+            metavar="PATH|URL",
             envvar=BACKUP_FOLDER_VARIABLE,
             help="The folder of byjy backup: shows how old the newest is, and whether it was verified.",
         ),
