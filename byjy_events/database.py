@@ -75,16 +75,18 @@ def parse_url(url: str | sa.URL) -> sa.URL:
         raise InvalidDatabaseUrl(display(parsed), f"{backend} is not supported; sqlite and postgresql are")
     if backend == "sqlite" and (not parsed.database or ":memory:" in parsed.database):
         raise InvalidDatabaseUrl(display(parsed), "SQLite needs a file")
+    if backend == "sqlite" and (parsed.host or parsed.username or parsed.port):
+        raise InvalidDatabaseUrl(display(parsed), "SQLite has no host: three slashes stand before a path")
     if backend != "sqlite":
         _refuse_parameters(parsed)
     return parsed.set(drivername=_DRIVERS[backend])
 
 
 def _refuse_parameters(url: sa.URL) -> None:
-    for name, value in url.query.items():
+    for name in url.query:  # names only: a value may be a password, and a log shows the variables of a traceback
         if name not in _OF_LIBPQ | _OF_DRIVER | {_CONNECT_TIMEOUT}:
             raise InvalidDatabaseUrl(display(url), f"{name} is no parameter that a URL may have")
-        if name == _CONNECT_TIMEOUT and not str(value).isdecimal():
+        if name == _CONNECT_TIMEOUT and not str(url.query[name]).isdecimal():
             raise InvalidDatabaseUrl(display(url), f"{name} is a number of seconds")
 
 

@@ -34,6 +34,7 @@ async def test_a_new_database_gets_the_schema(empty_database: str) -> None:
         ("mysql://localhost/x", "not supported"),
         ("sqlite://", "needs a file"),
         ("sqlite:///:memory:", "needs a file"),
+        ("sqlite://host/name.db", "SQLite has no host"),
         ("", "not a URL"),
         ("postgresql://me:p@ss@host/name", "is written %40"),
         ("postgresql://host/name?sslmod=require", "sslmod is no parameter"),
