@@ -51,6 +51,8 @@ class Backend(Protocol):
     engine: AsyncEngine
     announces: bool
     """Whether other processes hear of a commit only when they are told."""
+    least_batch: int
+    """Events that are worth a transaction of their own while others wait: found by measuring."""
 
     async def start(self) -> None:
         """Open the write connection."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from uuid import UUID
 
 from byjy_events.codec import encode
@@ -31,14 +32,18 @@ def drafted(
         EventIdReused: two own events of it carry the same id.
         InvalidEvent: an event does not say what its type promises.
     """
-    _check_call(writes, actor)
+    if not isinstance(actor, str) or not _is_actor(actor):
+        raise InvalidAppend("actor", f"expected 1 to 255 characters without NUL, got {actor!r}")
     correlation = None if correlation_id is None else _uuid_bytes("correlation_id", correlation_id)
     causation = None if causation_id is None else _uuid_bytes("causation_id", causation_id)
     now = time.time_ns()
-    if len(writes) == 1 == len(writes[0].events):
+    if len(writes) == 1:
         (write,) = writes
-        stream = _stream_key(write)
-        return (Part(stream, write.expected, (draft(write.events[0], stream, actor, correlation, causation, now),)),)
+        if type(write.events) is list and len(write.events) == 1:  # the usual case by far, and nothing can be twice
+            stream = _stream_key(write)
+            (event,) = write.events
+            return (Part(stream, write.expected, (draft(event, stream, actor, correlation, causation, now),)),)
+    _check_writes(writes)
     parts = []
     for write in writes:
         stream = _stream_key(write)
@@ -91,9 +96,17 @@ def _refuse_reuse(drafts: Sequence[Draft]) -> None:
             seen.add(one.event_id)
 
 
-def _check_call(writes: Sequence[Write], actor: str) -> None:
-    if not isinstance(actor, str) or not 0 < len(actor) <= 255 or not storable(actor):
-        raise InvalidAppend("actor", f"expected 1 to 255 characters without NUL, got {actor!r}")
+@lru_cache(maxsize=1024)
+def _is_actor(text: str) -> bool:
+    return 0 < len(text) <= 255 and storable(text)
+
+
+@lru_cache(maxsize=1024)
+def _is_category(text: str) -> bool:
+    return 0 < len(text) <= 64 and text.isprintable()
+
+
+def _check_writes(writes: Sequence[Write]) -> None:
     count = 0
     for write in writes:
         if not isinstance(write.events, (list, tuple)):
@@ -109,7 +122,7 @@ def _stream_key(write: Write) -> StreamKey:
     if not isinstance(write.stream, Stream):
         raise InvalidAppend("stream", f"expected a Stream, got {write.stream!r}")
     category, stream_id = write.stream
-    if not isinstance(category, str) or not 0 < len(category) <= 64 or not category.isprintable():
+    if not isinstance(category, str) or not _is_category(category):
         raise InvalidAppend("stream", f"expected a category of 1 to 64 printable characters, got {category!r}")
     if not isinstance(stream_id, UUID):
         raise InvalidAppend("stream", f"expected a UUID as the stream's id, got {stream_id!r}")

@@ -118,6 +118,11 @@ def plan(appends: Sequence[Sequence[Part]], versions: Mapping[StreamKey, int], k
     relied_on: dict[StreamKey, int] = {}
     verdicts = []
     for parts in appends:
+        if len(parts) == 1 == len(parts[0].drafts):
+            (draft,) = parts[0].drafts
+            if draft.fresh or not (draft.event_id in staged or draft.event_id in known):
+                verdicts.append(_one_new(parts[0], draft, versions, current, staged, placed, relied_on))
+                continue
         places = _places_before(parts, staged, known)
         if places is not None:
             error: ByjyError | None = _reused(parts, places)
@@ -136,10 +141,32 @@ def plan(appends: Sequence[Sequence[Part]], versions: Mapping[StreamKey, int], k
             verdicts.append(Verdict(error))
             continue
         final = _stage(parts, current, staged, placed, known)
-        alone = len(final) == 1 and places is None
-        # A tuple of one costs the garbage collector nothing, and it is the usual case.
-        verdicts.append(Verdict(None, tuple(final)) if alone else Verdict(None, final, _contradicted(parts, final)))
+        verdicts.append(Verdict(None, final, _contradicted(parts, final)))
     return Plan(verdicts, placed, current, relied_on)
+
+
+def _one_new(
+    part: Part,
+    draft: Draft,
+    versions: Mapping[StreamKey, int],
+    current: dict[StreamKey, int],
+    staged: dict[bytes, Placed],
+    placed: list[Placed],
+    relied_on: dict[StreamKey, int],
+) -> Verdict:
+    """What nearly every append is: one event that is nowhere yet. It needs no list of places."""
+    stream, expected = part.stream, part.expected
+    version = current[stream]
+    if expected is not ANY:
+        relied_on[stream] = versions[stream]
+        if version != expected:
+            return Verdict(_conflict((part,), current, None))
+    current[stream] = version = version + 1
+    place = Placed(len(placed), stream, version, draft)
+    placed.append(place)
+    if not draft.fresh:
+        staged[draft.event_id] = place
+    return Verdict(None, (place,))  # a tuple of one costs the garbage collector nothing
 
 
 def streams_of(appends: Iterable[Sequence[Part]]) -> dict[StreamKey, None]:

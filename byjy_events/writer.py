@@ -164,9 +164,13 @@ class Writer:
             self._idle.set()
 
     def _take(self) -> list[_Waiting]:
+        """At most half of what waits, if that is worth a transaction: while it is stored, those who were answered
+        before prepare their next appends. All in one batch would have everybody wait for everybody.
+        """
+        most = min(BATCH_EVENTS, max(self._backend.least_batch, self._queued_events // 2))
         batch: list[_Waiting] = []
         events = 0
-        while self._queue and (not batch or events + self._queue[0].size <= BATCH_EVENTS):
+        while self._queue and (not batch or events + self._queue[0].size <= most):
             waiting = self._queue.popleft()
             batch.append(waiting)
             events += waiting.size
@@ -255,6 +259,8 @@ def _ids(appends: Sequence[Append]) -> list[UUID]:
 
 def _size(append: Append) -> int:
     """In events; large ones count as several."""
+    if len(append) == 1 == len(append[0].drafts):
+        return 1 + len(append[0].drafts[0].payload) // BYTES_OF_AN_EVENT
     events, payload_bytes = 0, 0
     for part in append:
         for draft in part.drafts:

@@ -100,8 +100,14 @@ def options(
 options.__doc__ = None  # else it would stand in place of the application's own help
 
 
+SWITCH_SECONDS = 0.0005
+"""How long one thread may keep the interpreter from another: a tenth of what Python sets, since the thread that stores
+a batch and the one that prepares the next wait for each other many times a second."""
+
+
 def main() -> None:
     """The entry point."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     sys.exit(answered(sys.argv[1:]))
 
 
