@@ -125,12 +125,16 @@ async def _command(server: Server, statement: str) -> None:
         await connection.close()
 
 
+_CLIENTS = "SELECT query FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'"
+"""The server has workers of its own, which tidy up whenever they like."""
+
+
 async def _drop(server: Server, name: str) -> list[str]:
     """Drop a database and tell which connections to it somebody forgot to close, by their last statements."""
     connection = await asyncpg.connect(server.url("postgres"))
     try:
         for _ in range(GOODBYE_ATTEMPTS):  # the server needs a moment to see that a client has gone
-            left = await connection.fetch("SELECT query FROM pg_stat_activity WHERE datname = $1", name)
+            left = await connection.fetch(_CLIENTS, name)
             if not left:
                 break
             await asyncio.sleep(0.02)
