@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench bench-peers bench-restore crash crash-backups tamper constraints clean
+.PHONY: help setup demo test lint format bench bench-peers bench-restore performance crash crash-backups tamper constraints clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ bench-peers: setup ## the same workload through eventsourcing and eventsource-py
 bench-restore: setup ## seconds to restore a million events, and how long an append waits for a backup; some minutes
 	$(RUN) benchmarks backup restore $(BENCH)
 
+performance: setup ## every benchmark, ours and the peers', and docs/performance.md of what they found; an hour
+	$(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[plots]'
+	-$(RUN) benchmarks $(BENCH)
+	-$(RUN) benchmarks.peers
+	$(RUN) benchmarks.page
+
 crash: setup ## 5,000 kills of a process that appends, 5,000 of one that projects, and 500 of one that rebuilds; takes a while
 	$(RUN) tests.crash.campaign --kills 5000 $(CRASH)
 	$(RUN) tests.crash_projector.campaign --kills 5000 $(CRASH)
@@ -65,7 +71,7 @@ tamper: setup ## 10,000 tamperings with a sealed log, on both databases: each ha
 constraints: ## constraints.txt anew: the newest version of everything, in a fresh environment
 	rm -rf $(VENV)
 	"$(PYTHON)" -m venv $(VENV)
-	$(RUN) pip install --quiet --disable-pip-version-check -e '.[cli,dev]' hatchling editables
+	$(RUN) pip install --quiet --disable-pip-version-check -e '.[cli,dev,plots]' hatchling editables
 	{ sed '/^[^#]/,$$d' constraints.txt; $(RUN) pip freeze --exclude-editable; } > constraints.new
 	mv constraints.new constraints.txt
 

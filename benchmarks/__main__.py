@@ -24,7 +24,6 @@ from benchmarks import (
     memory,
     opening,
     postgresql,
-    projecting,
     querying,
     reading,
     rebuilding,
@@ -35,10 +34,10 @@ from benchmarks.bench import Bench
 from benchmarks.figure import Figure
 from benchmarks.machine import machine
 from benchmarks.report import print_table, write_json
+from byjy_ops.cli import SWITCH_SECONDS
 
 MEASUREMENTS: dict[str, Callable[[Bench], Awaitable[list[Figure]]]] = {
     "append": appending.measure,
-    "project": projecting.measure,
     "inline": inline.measure,
     "lag": lag.measure,
     "read": reading.measure,
@@ -66,6 +65,7 @@ def main() -> int:
     """Run what the command line asks for."""
     options = _options()
     console = Console()
+    sys.setswitchinterval(options.switch_interval / 1000)
     with tempfile.TemporaryDirectory(prefix="byjy-bench-", dir=options.folder) as folder:
         rounds, scale = (QUICK_ROUNDS, QUICK_SCALE) if options.quick else (ROUNDS, 1.0)
         bench = Bench(Path(folder), rounds=rounds, scale=scale)
@@ -91,6 +91,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a tenth of the work: to see that it runs, not how fast")
     parser.add_argument("--json", type=Path, default=Path("build/benchmarks.json"), help="default: %(default)s")
     parser.add_argument("--folder", type=Path, help="where the databases are made; default: the temporary folder")
+    parser.add_argument(
+        "--switch-interval", type=float, default=SWITCH_SECONDS * 1000, metavar="MS",
+        help="how long a thread may keep the interpreter from another; Python sets 5, byjy: %(default)s",
+    )  # fmt: skip
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in MEASUREMENTS]:
         parser.error(f"no measurement {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")

@@ -8,7 +8,7 @@ from benchmarks.recording import recording
 from byjy_events import EventLog
 from byjy_events.proof import Sealer, Signer, SigningKeys, audit
 
-FLOOR = Floor(200_000)
+FLOOR = Floor(250_000)
 
 
 async def measure(bench: Bench) -> list[Figure]:

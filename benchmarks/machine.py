@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def machine(folder: Path) -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "disk": f"{_file_system(folder)} at {folder.parent}",
         "python": platform.python_version(),
+        "switch interval": f"{sys.getswitchinterval() * 1000:g} ms",
         "sqlite": sqlite3.sqlite_version,
         **{name: version(name) for name in PACKAGES if _installed(name)},
     }

@@ -15,6 +15,9 @@ from benchmarks import appending
 from benchmarks.bench import Bench
 from benchmarks.figure import Figure, Floor
 from benchmarks.honesty import assert_honest
+from benchmarks.page import page
+from benchmarks.report import write_json
+from benchmarks.told import read
 from benchmarks.workload import lifecycle, producers
 from byjy_events import EventLog
 from byjy_events.codec import encode
@@ -131,3 +134,34 @@ def test_the_exit_status_tells_of_a_missed_floor(
     assert ("missed" if status else "met") in capsys.readouterr().out
     (figure,) = json.loads((tmp_path / "out.json").read_text())["figures"]
     assert (figure["median"], figure["missed"]) == (2.0, bool(status))
+
+
+def test_the_page_tells_what_the_benchmarks_wrote(tmp_path: Path) -> None:
+    """Every figure with its floor and whether it was met; what was missed stands at the top too."""
+    figures = [
+        Figure(name="append", unit="events/s", rounds=[39_000.0, 40_000.0, 41_000.0], note="p50 1.00 ms"),
+        Figure(name="lag p99", unit="ms", rounds=[6.0], floor=Floor(5.0, at_most=True)),
+        Figure(name="read", unit="events/s", rounds=[410_000.0], floor=Floor(400_000)),
+    ]
+    about = {"processor": "fast", "disk": "ext4 at /somewhere/of/mine"}
+    write_json(tmp_path / "run.json", about, figures)
+    write_json(tmp_path / "peers.json", about, figures[:1])
+    told = page(read(tmp_path / "run.json"), read(tmp_path / "peers.json"))
+    assert told.count("| append | 40,000 | events/s |  |  | p50 1.00 ms |") == 2
+    assert "| lag p99 | 6.00 | ms | ≤ 5.00 | **missed** |  |" in told
+    assert "| read | 410,000 | events/s | ≥ 400,000 | met |  |" in told
+    assert "Of 2 floors 1 was missed in this run: lag p99." in told
+    assert "processor fast, file system ext4" in told
+    assert "/somewhere" not in told
+    assert "{" not in told
+
+
+def test_rates_are_found_by_the_number_in_their_name(tmp_path: Path) -> None:
+    """For the charts: a thousand is written with a comma."""
+    figures = [
+        Figure(name="append, 1 producer", unit="events/s", rounds=[3.0]),
+        Figure(name="append, 1,000 producers", unit="events/s", rounds=[5.0]),
+        Figure(name="append, 1,000 producers, of raw", unit="ratio", rounds=[0.5]),
+    ]
+    write_json(tmp_path / "run.json", {}, figures)
+    assert read(tmp_path / "run.json").medians(r"append, ([\d,]+) producers?") == {1.0: 3.0, 1000.0: 5.0}
