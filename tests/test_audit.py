@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import shutil
 import sqlite3
@@ -129,7 +130,7 @@ async def test_flipped_bytes_of_an_event_are_found_at_its_position(sealed_file: 
     sealed, path = sealed_file
     good = path.read_bytes()
     chance = random.Random(5)
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT position, payload, leaf_hash FROM events").fetchall()
     for position, payload, leaf in chance.sample(rows, 25):
         cell = good.index(bytes(payload))
@@ -148,7 +149,7 @@ async def test_a_page_that_cannot_be_read_is_found_with_the_events_on_it(sealed_
     """What lies on other pages is looked at all the same."""
     sealed, path = sealed_file
     good = path.read_bytes()
-    with sqlite3.connect(path) as connection:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
         (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
         position, payload = connection.execute("SELECT position, payload FROM events WHERE position = 350").fetchone()
     page = good.index(bytes(payload)) // page_bytes * page_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -208,7 +209,7 @@ def test_files_that_are_no_database_of_ours_are_left_alone(tmp_path: Path, capsy
     garbage = tmp_path / "garbage.db"
     garbage.write_bytes(b"neither fish nor fowl" * 100)
     foreign = tmp_path / "foreign.db"
-    with sqlite3.connect(foreign) as connection:
+    with contextlib.closing(sqlite3.connect(foreign)) as connection, connection:
         connection.execute("CREATE TABLE pets (name TEXT)")
     connection.close()
     for path, reason in ((garbage, "not a database"), (foreign, "of something else")):

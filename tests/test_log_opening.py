@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -130,7 +131,7 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Pa
 async def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:
     """Even if it has a table of the same name."""
     path = tmp_path / "other.db"
-    with sqlite3.connect(path) as other:
+    with contextlib.closing(sqlite3.connect(path)) as other, other:
         other.execute("CREATE TABLE customers (id INTEGER)")
     other.close()
     with pytest.raises(NotAByjyDatabase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sqlite3
 from pathlib import Path
@@ -38,7 +39,7 @@ class SealedFile:
         self.sealed = sealed
         self._path = path
         self._good = path.read_bytes()
-        with sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True) as connection:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
             self._events = connection.execute("SELECT position, event_id, leaf_hash FROM events").fetchall()
             self._checkpoints = connection.execute("SELECT size, root, note FROM tree_checkpoints").fetchall()
             self._nodes = connection.execute("SELECT number, hash FROM merkle_nodes").fetchall()
