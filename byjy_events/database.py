@@ -36,7 +36,7 @@ _OF_LIBPQ = frozenset(
 )  # fmt: skip
 """Parameters of a URL as libpq names them, which the driver knows of a DSN only."""
 
-_OF_DRIVER = frozenset({"host", "port", "ssl", "direct_tls", "prepared_statement_cache_size"})
+_OF_DRIVER = frozenset({"command_timeout", "host", "port", "ssl", "direct_tls", "prepared_statement_cache_size"})
 _CONNECT_TIMEOUT = "connect_timeout"
 
 _REDACTOR = Redactor()

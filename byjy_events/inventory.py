@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -17,7 +18,23 @@ _TRIGGERS = {
     " WHERE NOT tgisinternal AND relnamespace = current_schema()::regnamespace",
 }
 
-_OPTIONS = {("sqlite_strict", True): "STRICT", ("sqlite_with_rowid", False): "WITHOUT ROWID"}
+_INDEXES = {
+    "sqlite": "SELECT tbl_name, name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
+    "postgresql": "SELECT tables.relname, indexes.relname FROM pg_index"
+    " JOIN pg_class tables ON tables.oid = indrelid JOIN pg_class indexes ON indexes.oid = indexrelid"
+    " WHERE tables.relnamespace = current_schema()::regnamespace AND NOT EXISTS"
+    " (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x'))",
+}
+"""But for those of constraints. SQLAlchemy would not tell of those on expressions on SQLite."""
+
+_CONSTRAINTS = (
+    "SELECT relname, conname FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid"
+    " WHERE contype IN ('c', 'f', 'p', 'u', 'x') AND relnamespace = current_schema()::regnamespace"
+)
+"""PostgreSQL. SQLite keeps the text of a table only."""
+
+_NAMED = re.compile(r'\bCONSTRAINT\s+("[^"]+"|\w+)', re.IGNORECASE)
+_OPTIONS = "SELECT name, strict, wr FROM pragma_table_list WHERE schema = 'main'"
 
 
 class Part(NamedTuple):
@@ -89,12 +106,11 @@ def taken(connection: sa.Connection, *, values: bool) -> Inventory:
     tables = [name for name in names if name != _VERSION_TABLE]
     columns = {name: [str(column["name"]) for column in inspector.get_columns(name)] for name in tables}
     return Inventory(
-        connection.scalar(sa.text("SELECT version_num FROM alembic_version")) if _VERSION_TABLE in names else None,
+        connection.scalar(sa.text("SELECT max(version_num) FROM alembic_version")) if _VERSION_TABLE in names else None,
         _head(connection) if events.name in tables else None,
         {name: _content(connection, name, columns[name], values) for name in tables},
         frozenset(Part("column", name, column) for name in tables for column in columns[name])
-        | frozenset(part for name in tables for part in _named(inspector, name))
-        | frozenset(Part("trigger", *row) for row in connection.exec_driver_sql(_TRIGGERS[connection.dialect.name])),
+        | frozenset(part for part in _parts(connection) if part.table in tables),
     )
 
 
@@ -125,16 +141,26 @@ def _content(connection: sa.Connection, name: str, columns: list[str], values: b
     return Content(rows, dict(zip(columns, numbers, strict=False)))
 
 
-def _named(inspector: sa.Inspector, table: str) -> list[Part]:
-    constraints = [
-        inspector.get_pk_constraint(table),
-        *inspector.get_check_constraints(table),
-        *inspector.get_unique_constraints(table),
-        *inspector.get_foreign_keys(table),
-    ]
-    found = [Part("constraint", table, str(one["name"])) for one in constraints if one.get("name")]
-    indexes = [str(one["name"]) for one in inspector.get_indexes(table) if not one.get("duplicates_constraint")]
-    options = [
-        Part("option", table, _OPTIONS[item]) for item in inspector.get_table_options(table).items() if item in _OPTIONS
-    ]
-    return [*found, *options, *(Part("index", table, name) for name in indexes)]
+def _parts(connection: sa.Connection) -> Iterator[Part]:
+    dialect = connection.dialect.name
+    for row in connection.exec_driver_sql(_INDEXES[dialect]):
+        yield Part("index", *row)
+    for row in connection.exec_driver_sql(_TRIGGERS[dialect]):
+        yield Part("trigger", *row)
+    yield from _of_sqlite(connection) if dialect == "sqlite" else _of_postgresql(connection)
+
+
+def _of_postgresql(connection: sa.Connection) -> Iterator[Part]:
+    for row in connection.exec_driver_sql(_CONSTRAINTS):
+        yield Part("constraint", *row)
+
+
+def _of_sqlite(connection: sa.Connection) -> Iterator[Part]:
+    for table, text in connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type = 'table'"):
+        for name in _NAMED.findall(text):
+            yield Part("constraint", table, name.strip('"'))
+    for table, strict, without_rowid in connection.exec_driver_sql(_OPTIONS):
+        if strict:
+            yield Part("option", table, "STRICT")
+        if without_rowid:
+            yield Part("option", table, "WITHOUT ROWID")

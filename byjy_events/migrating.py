@@ -9,7 +9,8 @@ Changing a table there means to copy and to drop it, and ON DELETE CASCADE would
 Before the commit all references are checked instead.
 
 On PostgreSQL a migration waits 10 seconds at most for a lock on a table: whoever asks for one after it would wait
-behind it.
+behind it. Projectors lock their checkpoint first and then table after table, like a migration: so that the two do not
+wait for each other, it locks the checkpoints first, too.
 
 Alembic keeps the running migration in module globals, so within a process migrations take turns too, each
 wholly in one thread.
@@ -43,10 +44,12 @@ from byjy_events.sqlite.turnstile import Turnstile
 T = TypeVar("T")
 Database = AsyncEngine | sa.URL | str
 
+CHECKPOINT_TABLE = "projection_checkpoints"
 _VERSION_TABLE = "alembic_version"
 LOCK_SECONDS = 10.0
 """PostgreSQL: as long a migration waits for a lock on a table."""
 
+_OF_EVERY_LOG = {events.c.position.name, events.c.event_id.name, events.c.leaf_hash.name}
 _LOCK_KEY = int.from_bytes(b"byjymigr")
 _one_at_a_time = threading.Lock()
 
@@ -106,6 +109,8 @@ async def upgrade(database: Database, revision: str = "head") -> None:
 async def downgrade(database: Database, revision: str = "-1") -> None:
     """Take the schema back to a revision, or by so many steps. What only newer schemas hold is lost.
 
+    Every group of projections wants a rebuild afterwards: nobody counted which of them lost rows.
+
     Raises:
         MigrationFailed, BrokenReferences: as in :func:`upgrade`.
     """
@@ -127,10 +132,11 @@ async def ensure_schema(engine: AsyncEngine, *, display_url: str | None = None) 
     url = display_url or display(engine.url)
     async with engine.connect() as connection:
         tables = await connection.run_sync(lambda sync: set(sa.inspect(sync).get_table_names()))
+        ours = await connection.run_sync(holds_log)
     if found is None and not tables - {_VERSION_TABLE}:
         await upgrade(engine)
         await engine.dispose()
-    elif found is None or events.name not in tables:
+    elif found is None or not ours:
         # Another process may have created everything between the two looks.
         if await current_revision(engine) != SCHEMA_REVISION:
             raise NotAByjyDatabase(url, SCHEMA_REVISION)
@@ -154,8 +160,12 @@ def _run_alembic(url: sa.URL, direction: str, revision: str) -> None:
     exclusively(url, lambda connection: migrate(connection, direction, revision))
 
 
-def migrate(connection: sa.Connection, direction: str, revision: str) -> None:
+def migrate(connection: sa.Connection, direction: str, revision: str, *, counted: bool = False) -> None:
     """Go up or down inside the transaction of :func:`exclusively`.
+
+    Args:
+        counted: the caller looks what becomes of the rows, and marks the groups of projections that lost some; else
+            every group is marked on the way down, since one that went on would never miss them.
 
     Raises:
         MigrationFailed: as in :func:`upgrade`; the transaction is of no use any more.
@@ -170,10 +180,18 @@ def migrate(connection: sa.Connection, direction: str, revision: str) -> None:
 
     config = alembic_config(connection)
     config.attributes["on_version_apply"] = applied
+    config.attributes["counted"] = counted
     try:
+        keep_projectors_out(connection)
         getattr(command, direction)(config, revision)
     except Exception as error:
         raise MigrationFailed(_at_fault(direction, reached) or revision, cause_of(error)) from error
+
+
+def keep_projectors_out(connection: sa.Connection) -> None:
+    """PostgreSQL: wait for those in the middle of a step; the others wait for the end. Appends and queries go on."""
+    if connection.dialect.name == "postgresql" and sa.inspect(connection).has_table(CHECKPOINT_TABLE):
+        connection.exec_driver_sql(f"LOCK TABLE {CHECKPOINT_TABLE} IN EXCLUSIVE MODE")
 
 
 def _at_fault(direction: str, reached: str | None) -> str | None:
@@ -197,8 +215,16 @@ def revision_of(connection: sa.Connection) -> str | None:
     """As :func:`current_revision`."""
     if not sa.inspect(connection).has_table(_VERSION_TABLE):
         return None
-    revision: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    revision: str | None = connection.scalar(sa.text("SELECT max(version_num) FROM alembic_version"))
     return revision
+
+
+def holds_log(connection: sa.Connection) -> bool:
+    """Whether a log lies there, of whatever revision; other programs have tables of events, and revisions, too."""
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(events.name):
+        return False
+    return {column["name"] for column in inspector.get_columns(events.name)} >= _OF_EVERY_LOG
 
 
 def _on_sqlite(url: sa.URL, work: Callable[[sa.Connection], T]) -> T:

@@ -5,7 +5,7 @@ What a migration takes along is refused before the commit, so the database stays
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -15,7 +15,8 @@ from byjy_events.errors import ByjyError
 from byjy_events.inventory import Difference, Inventory, Part, differences, taken
 from byjy_events.schema import events
 
-_OUTDATED = ""  # no fold has this version, so the group wants a rebuild
+OUTDATED = ""
+"""The version of a group that wants a rebuild: no fold has it."""
 
 
 class WouldLoseData(ByjyError):
@@ -70,6 +71,7 @@ def move(
     lose_data: bool = False,
     values: bool = True,
     keep: bool = True,
+    going_on: Callable[[], object] = lambda: None,
 ) -> Moved:
     """Go up or down to a revision, and count before and after, in one transaction. Blocks.
 
@@ -83,6 +85,7 @@ def move(
         lose_data: whether everything else but the log may be lost.
         values: whether the values of every column are counted, not only rows.
         keep: whether it stays; else everything is rolled back in the end. While it lasts, nobody else can write.
+        going_on: called last before the commit; what it raises rolls everything back.
 
     Raises:
         MigrationFailed, BrokenReferences: as in :func:`byjy_events.migrating.upgrade`; also where a disk was full.
@@ -94,9 +97,10 @@ def move(
         _lock_tables(connection)
         before = taken(connection, values=values)
         direction = "upgrade" if is_up(before.revision, to) else "downgrade"
-        migrating.migrate(connection, direction, to)
+        migrating.migrate(connection, direction, to, counted=True)
         moved = told(before, taken(connection, values=values), owners, lose_data=lose_data)
         _mark_outdated(connection, {owners[one.table] for one in moved.rebuilt})
+        going_on()
         if not keep:
             raise _RolledBack(moved)
         done.append(moved)
@@ -149,16 +153,16 @@ class _RolledBack(Exception):
 
 
 def _mark_outdated(connection: sa.Connection, groups: Collection[str]) -> None:
-    if groups and sa.inspect(connection).has_table("projection_checkpoints"):
+    if groups and sa.inspect(connection).has_table(migrating.CHECKPOINT_TABLE):
         mark = sa.text("UPDATE projection_checkpoints SET version = :version WHERE group_name IN :groups")
         named = mark.bindparams(sa.bindparam("groups", expanding=True))
-        connection.execute(named, {"version": _OUTDATED, "groups": sorted(groups)})
+        connection.execute(named, {"version": OUTDATED, "groups": sorted(groups)})
 
 
 def _lock_tables(connection: sa.Connection) -> None:
-    """On SQLite nobody else writes anyway. Taken step by step, locks would be waited for in a circle."""
+    """On SQLite nobody else writes anyway. As for the order, see :mod:`byjy_events.migrating`."""
     if connection.dialect.name == "postgresql":
         quote = connection.dialect.identifier_preparer.quote
-        names = sorted(sa.inspect(connection).get_table_names())
+        names = sorted(sa.inspect(connection).get_table_names(), key=lambda name: name != migrating.CHECKPOINT_TABLE)
         if names:
             connection.exec_driver_sql(f"LOCK TABLE {', '.join(map(quote, names))} IN ACCESS EXCLUSIVE MODE")

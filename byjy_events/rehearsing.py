@@ -14,7 +14,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,9 @@ from byjy_events.errors import ByjyError
 from byjy_events.inventory import Inventory, Part, taken
 from byjy_events.moving import Moved, is_up, move, told
 from byjy_events.sqlite.kept_copy import copy, verify_file
+
+WAIT_SECONDS = 0.1
+"""Between two looks whether another process has ended."""
 
 GROWTH = 2
 """A migration that makes tables anew needs so many times the file: the tables twice, and the WAL that tells of it."""
@@ -75,18 +78,33 @@ def needed_bytes(size: int, folder: Path, scratch: Path, *, backup: bool, migrat
 
 
 @contextlib.contextmanager
-def one_at_a_time(path: Path, scratch: Path | None = None) -> Iterator[None]:
+def one_at_a_time(
+    path: Path, scratch: Path | None = None, *, waiting: Callable[[], object] = lambda: None
+) -> Iterator[None]:
     """Inside, no other process backs up or rehearses a migration of this file; what killed ones left is removed.
 
     Waits for the other process. Writers of the database go on.
+
+    Args:
+        waiting: called again and again meanwhile; what it raises ends the waiting.
     """
     file = os.open(path.with_name(f"{path.name}.migrating"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        portalocker.lock(file, LockFlags.EXCLUSIVE)
+        while not _locked(file):
+            waiting()
+            time.sleep(WAIT_SECONDS)
         _sweep(path, {path.parent, scratch or path.parent})
         yield
     finally:
         os.close(file)
+
+
+def _locked(file: int) -> bool:
+    try:
+        portalocker.lock(file, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
+    except portalocker.AlreadyLocked:
+        return False
+    return True
 
 
 def _sweep(path: Path, folders: set[Path]) -> None:
@@ -111,20 +129,21 @@ def rehearse(
     lose_data: bool = False,
     backup: Path | None = None,
     scratch: Path | None = None,
+    going_on: Callable[[], object] = lambda: None,
 ) -> Rehearsal:
     """Migrate a copy of a SQLite file, and compare it with what it was and with what it has to be. Blocks.
 
     Args:
         backup: a copy of the file to begin with; else one is taken, while writers go on.
         scratch: where the work is done; else the file's folder.
-        owners, lose_data: see :func:`byjy_events.moving.move`.
+        owners, lose_data, going_on: see :func:`byjy_events.moving.move`.
 
     Raises:
         MigrationFailed, BrokenReferences, WouldLoseData, LogChanged: as the migration itself would.
         SchemaIncomplete, CopyUnsound: see there.
     """
     try:
-        moved, seconds, lacking, lost = _tried(path, to, owners, backup, scratch or path.parent)
+        moved, seconds, lacking, lost = _tried(path, to, owners, backup, scratch or path.parent, going_on)
     except (sa.exc.DBAPIError, sqlite3.Error, OSError) as error:  # such as a full disk
         raise migrating.MigrationFailed(to, migrating.cause_of(error), rehearsal=True) from error
     told(moved.before, moved.after, owners, lose_data=lose_data, parts=lost)
@@ -132,7 +151,12 @@ def rehearse(
 
 
 def _tried(
-    path: Path, to: str, owners: Mapping[str, str], backup: Path | None, folder: Path
+    path: Path,
+    to: str,
+    owners: Mapping[str, str],
+    backup: Path | None,
+    folder: Path,
+    going_on: Callable[[], object],
 ) -> tuple[Moved, float, frozenset[Part], frozenset[Part]]:
     with tempfile.TemporaryDirectory(prefix=_prefix(path), dir=folder) as name:
         tried = Path(name) / "copy.db"
@@ -141,16 +165,16 @@ def _tried(
         else:
             copy(path, tried)
         began = time.monotonic()
-        moved = _moved(tried, to, owners)
+        moved = _moved(tried, to, owners, going_on)
         seconds = time.monotonic() - began
         verify_file(tried)
         return moved, seconds, *_compared(moved, Path(name) / "fresh.db")
 
 
-def _moved(tried: Path, to: str, owners: Mapping[str, str]) -> Moved:
+def _moved(tried: Path, to: str, owners: Mapping[str, str], going_on: Callable[[], object]) -> Moved:
     url = sa.URL.create("sqlite", database=str(tried))
     try:
-        return move(url, to, owners=owners, lose_data=True)
+        return move(url, to, owners=owners, lose_data=True, going_on=going_on)
     except migrating.MigrationFailed as error:
         raise migrating.MigrationFailed(error.revision, error.cause, rehearsal=True) from error
 

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 
+_BEFORE_SQLITE = """\
+-- Run it with sqlite3 -bail: else an error would not keep it from the COMMIT.
+
+PRAGMA foreign_keys = OFF;
+
+"""
+
+
 class UnknownRevision(ByjyError):
     """There is no such revision to go to. The base, where there is no log at all, is none either.
 
@@ -85,5 +93,4 @@ def sql(url: sa.URL, found: str | None, to: str) -> str:
     config.output_buffer = StringIO()
     direction = command.upgrade if found is None or lineage().index(to) >= lineage().index(found) else command.downgrade
     direction(config, f"{found}:{to}" if found else to, sql=True)
-    switch = "PRAGMA foreign_keys = OFF;\n\n" if is_sqlite(url) else ""
-    return switch + config.output_buffer.getvalue()
+    return (_BEFORE_SQLITE if is_sqlite(url) else "") + config.output_buffer.getvalue()

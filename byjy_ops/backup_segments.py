@@ -76,13 +76,16 @@ def segments_sentence(report: SegmentsReport) -> str:
     return f"up to position {report.position}{recorded}, written {age(report.age_seconds or 0.0)} ago{lag}"
 
 
-async def verify_segments(backups: Backups, since: int, *, as_json: bool) -> int:
-    """Check those that were written since the log ended at a position, if there are any; no: something is wrong.
+async def verify_segments(backups: Backups, since: int, number: int, *, as_json: bool) -> int:
+    """Check those that were written since a backup was begun, if there are any; no: something is wrong.
+
+    Args:
+        since, number: as for :func:`byjy_events.backup.segment_report.checked`.
 
     Raises:
         FolderUnusable: the folder cannot be read.
     """
-    found = await in_thread(lambda stop: checked(backups.folder, since, stop))
+    found = await in_thread(lambda stop: checked(backups.folder, since, stop, number=number))
     if found is None:
         return YES
     report = _report(found)

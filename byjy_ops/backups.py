@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct, to_builtins
 
 from byjy_events.backup import (
+    LATEST,
     LATEST_POINT,
     Backup,
     BackupDamaged,
@@ -23,6 +24,7 @@ from byjy_events.backup import (
 )
 from byjy_events.backup.access import shown
 from byjy_events.backup.backups import KEEP
+from byjy_events.backup.retention import failed_thoroughly
 from byjy_events.backup.scheduler import EVERY, THOROUGH_EVERY
 from byjy_events.backup.segments import SEGMENTS_EVERY
 from byjy_ops.arguments import Moment
@@ -100,17 +102,21 @@ async def verify_backups(folder: str, name: str | None, *, thorough: bool, as_js
         BackupError: one could not be looked at.
     """
     backups = Backups(folder)
-    wanted = _newest(backups) if name == "latest" else [] if name is None else [name]
-    if name is None:
-        wanted = [one.name for one in backups.list() if one.state is not State.INCOMPLETE]
-    well = bool(wanted)
+    listed = backups.list()
+    complete = [one.name for one in listed if one.state is not State.INCOMPLETE]
+    wanted = complete if name is None else complete[:1] if name == LATEST else [name]
+    damaged = _damaged(listed, complete[0] if complete and name == LATEST else "") if name in {None, LATEST} else []
+    for problem in damaged:
+        tell(problem)
+    well = bool(wanted) and not damaged
     for one in wanted:
         verified = await backups.verify(one, thorough=thorough, tables=table_problems)
         _show(verified, as_json=as_json)
         well = well and verified.state is State.VERIFIED
     if wanted:
-        heads = [one.known().facts.head for one in backups.list() if one.name in wanted]
-        well = await verify_segments(backups, min(heads), as_json=as_json) == YES and well
+        known = [one.known() for one in listed if one.name in wanted]
+        since, number = min(one.facts.head for one in known), min(one.segment for one in known)
+        well = await verify_segments(backups, since, number, as_json=as_json) == YES and well
     if not wanted:
         tell(f"{backups.folder.where} holds no backup")
     return YES if well else NO
@@ -205,29 +211,35 @@ def newest_backup(folder: str) -> BackupReport:
     report = BackupReport(shown(folder))
     try:
         backups = Backups(folder)
-        complete = [one for one in backups.list() if one.state is not State.INCOMPLETE]
+        listed = backups.list()
     except FolderUnusable as error:
         report.problem = str(error)
         return report
+    complete = [one for one in listed if one.state is not State.INCOMPLETE]
+    damaged = _damaged(listed, complete[0].name if complete else "")
     if not complete:
-        report.problem = "no backup"
+        report.problem = "; ".join(damaged) or "no backup"
         return report
-    newest = complete[0]
+    newest, failed = complete[0], failed_thoroughly(complete)
     manifest = newest.known()
     report.name, report.state = newest.name, str(newest.state)
     report.created_at, report.head = manifest.created_at, manifest.facts.head
     report.age_seconds = _age(manifest.created_at)
     report.segments = segments_report(backups.folder)
-    if newest.state is not State.VERIFIED:
+    if damaged:
+        report.problem = "; ".join(damaged)
+    elif newest.state is not State.VERIFIED:
         report.problem = "; ".join(manifest.problems) or "it was not verified"
+    elif failed is not None:
+        report.problem = f"{failed.name} failed the newest thorough verification: {failed.known().problems[0]}"
     elif manifest.every_seconds and report.age_seconds > LATE_AFTER_PERIODS * manifest.every_seconds:
         report.problem = f"one was due every {age(manifest.every_seconds)}: does byjy backup run still run?"
     return report
 
 
-def _newest(backups: Backups) -> list[str]:
-    """Of those that are complete; one that failed is looked at again."""
-    return [one.name for one in backups.list() if one.state is not State.INCOMPLETE][:1]
+def _damaged(listed: Sequence[Backup], since: str) -> list[str]:
+    """What is wrong with those that were finished, cannot be used any more, and are newer than the one of that name."""
+    return [f"{one.name}: {one.problem}" for one in listed if one.is_damaged and one.name > since]
 
 
 def _show(backup: Backup, *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from byjy_events import EventLog
 from byjy_events.database import display, is_sqlite, open_engine, parse_url, sqlite_path
 from byjy_events.errors import NotAByjyDatabase
-from byjy_events.migrating import current_revision, ensure_schema
+from byjy_events.migrating import current_revision, ensure_schema, holds_log
 from byjy_events.schema import SCHEMA_REVISION
 from byjy_ops.errors import NoLog
 
@@ -91,8 +91,12 @@ async def own_revision(engine: AsyncEngine) -> str | None:
         NotAByjyDatabase: it holds tables of something else.
     """
     found = await current_revision(engine)
-    tables = await table_names(engine)
-    if (found is None and tables) or (found is not None and "events" not in tables):
+    if found is None:
+        ours = not await table_names(engine)
+    else:
+        async with engine.connect() as connection:
+            ours = await connection.run_sync(holds_log)
+    if not ours:
         raise NotAByjyDatabase(display(engine.url), SCHEMA_REVISION)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
@@ -37,13 +38,18 @@ def session(context: typer.Context) -> Session:
 def run(context: typer.Context, work: Callable[[str], Coroutine[Any, Any, int | None]]) -> None:
     """Run a command's work on the database; its answer is the exit status, None that of success.
 
+    Asked by SIGTERM to end, as by Ctrl-C, the work ends in order: what it had begun is thrown away.
+
     Raises:
         DatabaseFailed: in place of the many things that drivers raise.
     """
     _log_to_standard_error()
     database = session(context).database
     try:
-        status = asyncio.run(work(database))
+        status = asyncio.run(_cancelled_by_sigterm(work(database)))
+    except asyncio.CancelledError:
+        _end_by_sigterm()
+        raise
     except Exception as error:
         if _is_of_the_database(error):
             from byjy_ops.errors import DatabaseFailed
@@ -52,6 +58,27 @@ def run(context: typer.Context, work: Callable[[str], Coroutine[Any, Any, int | 
         raise
     if status:
         raise typer.Exit(status)
+
+
+async def _cancelled_by_sigterm(work: Coroutine[Any, Any, int | None]) -> int | None:
+    import signal
+
+    task = asyncio.current_task()
+    assert task is not None
+    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # on Windows, or in another thread
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work
+
+
+def _end_by_sigterm() -> None:
+    """As if nothing had caught it: whoever sent it sees that it was obeyed, and systemd takes that for no failure."""
+    import os
+    import signal
+    import sys
+
+    sys.stdout.flush()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _log_to_standard_error() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import context
+from alembic.runtime.migration import MigrationInfo
 
 import byjy_events.heartbeat_table
 import byjy_events.log_table
@@ -23,7 +24,7 @@ import projections.configuration.table
 import projections.ownership
 import projections.tables
 import projections.trail
-from byjy_events import migrating
+from byjy_events import migrating, moving
 from byjy_events.database import parse_url
 
 TARGETS = list(
@@ -54,17 +55,29 @@ def url() -> sa.URL:
 
 
 def run(connection: sa.Connection) -> None:
-    sqlite = connection.dialect.name == "sqlite"
-    applied = context.config.attributes.get("on_version_apply")
-    context.configure(connection=connection, render_as_batch=sqlite, on_version_apply=applied, **SETTINGS)
-    with context.begin_transaction():
-        context.run_migrations()
+    run_migrations(connection=connection, render_as_batch=connection.dialect.name == "sqlite")
 
 
 def write_sql() -> None:
-    context.configure(url=url(), literal_binds=True, **SETTINGS)
+    run_migrations(url=url(), literal_binds=True)
+
+
+def run_migrations(**settings: Any) -> None:
+    """Who goes down without counting rows marks every group of projections: it would never miss those that went."""
+    told, went_down = context.config.attributes.get("on_version_apply"), False
+
+    def applied(*, step: MigrationInfo, heads: set[str], **more: Any) -> None:
+        nonlocal went_down
+        went_down = bool(heads) and (went_down or not step.is_upgrade)  # at the base there is nothing to mark
+        if told is not None:
+            told(step=step, heads=heads, **more)
+
+    settings["on_version_apply"] = applied  # called by names, which its type does not say
+    context.configure(**settings, **SETTINGS)
     with context.begin_transaction():
         context.run_migrations()
+        if went_down and not context.config.attributes.get("counted"):
+            context.execute(sa.update(projections.checkpoints.projection_checkpoints).values(version=moving.OUTDATED))
 
 
 if context.config.config_file_name is not None:

@@ -1,13 +1,17 @@
 """A process that kills itself at the n-th thing it does to a file or to a database, or may not write much.
 
-What it does is listed first by a process that does all of it: files that are opened to be written, get a name, lose it,
-or are made durable, and the statements of SQL that change something or end a transaction.
+What it does is listed first by a process that does all of it: files that were opened to be written and have nothing in
+them yet, those that get a name, lose it, or are made durable, databases that are copied by half, and the statements of
+SQL that change something or end a transaction.
 """
 
 from __future__ import annotations
 
 import asyncio
+import builtins
 import ctypes
+import io
+import itertools
 import multiprocessing
 import os
 import resource
@@ -20,7 +24,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from sqlite3 import dbapi2
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -29,10 +33,11 @@ from byjy_events.backup import Backups, Segments, restore
 from byjy_ops.migration import Wanted, migrate
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["__main__", __name__, "tests.crash_backup.operations"])
+_context.set_forkserver_preload(["__main__", __name__, "tests.crash_backup.operations", "alembic.command"])
 
 _DONE_TO_FILES = {"os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "sqlite3.connect"}
 _WRITES = os.O_WRONLY | os.O_RDWR
+_HALF_PAGES = 40
 _HARMLESS = ("SELECT", "PRAGMA", "EXPLAIN", "WITH", "--")
 
 Work = Callable[[], Coroutine[Any, Any, object]]
@@ -213,15 +218,37 @@ def _watch(under: Path, reached: Callable[[int], object]) -> list[str]:
             telling = False
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in _DONE_TO_FILES or (event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITES):
-            path = str(arguments[0])
-            if folder in path:
-                seen(f"{event} {Path(path).name}")
+        if event in _DONE_TO_FILES and folder in str(arguments[0]):
+            seen(f"{event} {Path(arguments[0]).name}")
+
+    def opened(path: object) -> None:
+        if folder in str(path):
+            seen(f"opened {Path(str(path)).name}")
 
     sys.addaudithook(hook)
+    _tell_of_opened(opened)
     _tell_of_fsync(seen)
     _tell_of_statements(seen)
     return done
+
+
+def _tell_of_opened(opened: Callable[[object], None]) -> None:
+    by_number, really = os.open, builtins.open
+
+    def numbered(path: Any, flags: int, *given: Any, **more: Any) -> int:
+        file = by_number(path, flags, *given, **more)
+        if flags & _WRITES:
+            opened(path)
+        return file
+
+    def written(path: Any, mode: str = "r", *given: Any, **more: Any) -> Any:
+        file = really(path, mode, *given, **more)
+        if set(mode) & set("wax+") and not more.get("opener"):  # which has told already
+            opened(path)
+        return file
+
+    os.open = numbered
+    builtins.open = io.open = written  # type: ignore[assignment]
 
 
 def _tell_of_fsync(seen: Callable[[str], None]) -> None:
@@ -234,15 +261,31 @@ def _tell_of_fsync(seen: Callable[[str], None]) -> None:
     os.fsync = durable  # type: ignore[assignment]
 
 
+class _CopiedByHalf(sqlite3.Connection):
+    """Tells of copies that have begun and are not whole."""
+
+    seen: ClassVar[Callable[[str], None]]
+
+    def backup(self, target: sqlite3.Connection, **given: Any) -> None:
+        told = itertools.count()
+
+        def progress(_status: int, remaining: int, _total: int) -> None:
+            if remaining and next(told) == 0:
+                _CopiedByHalf.seen("copied by half")
+
+        super().backup(target, **{**given, "pages": _HALF_PAGES, "progress": progress})
+
+
 def _tell_of_statements(seen: Callable[[str], None]) -> None:
     really: Callable[..., sqlite3.Connection] = sqlite3.connect
+    _CopiedByHalf.seen = seen
 
     def stated(statement: str) -> None:
         if not statement.lstrip().upper().startswith(_HARMLESS):
             seen(" ".join(statement.split()[:3]))
 
     def connected(*given: Any, **more: Any) -> sqlite3.Connection:
-        connection = really(*given, **more)
+        connection = really(*given, **{"factory": _CopiedByHalf, **more})
         connection.set_trace_callback(stated)
         return connection
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import shutil
+import sqlite3
 import stat
 import threading
 import time
@@ -190,8 +191,12 @@ async def test_a_backup_of_another_length_is_found(log_file: Path, backups: Back
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("head", 3), ("head_leaf", "00" * 32), ("log_id", None), ("revision", "0001"), ("rows", {})]
-)
+    ("field", "value"),
+    [
+        ("head", 3), ("head_leaf", "00" * 32), ("log_id", None), ("revision", "0001"), ("rows", {}),
+        ("head_recorded_at", 5),
+    ],
+)  # fmt: skip
 async def test_a_manifest_that_says_something_else_is_found(
     log_file: Path, backups: Backups, tmp_path: Path, field: str, value: object
 ) -> None:
@@ -222,6 +227,24 @@ async def test_a_manifest_that_cannot_be_read_makes_no_backup_and_is_not_deleted
     assert made.path.exists()
 
 
+async def test_a_manifest_that_says_what_cannot_be_is_damaged(log_file: Path, backups: Backups, tmp_path: Path) -> None:
+    """Which is told of it; the others are as good as before, and the next one is made."""
+    good = await backups.create(url(log_file))
+    made = await backups.create(url(log_file))
+    text = made.manifest_path.read_text()
+    for part, field, value in (
+        ("", "created_at", 10**30), ("", "sequence", -1), ("facts", "log_id", "zz"), ("facts", "head", 10**30),
+        ("plain", "size", 10**30), ("plain", "sha256", ""), ("check", "at", -(10**30)),
+    ):  # fmt: skip
+        manifest = json.loads(text)
+        (manifest[part] if part else manifest)[field] = value
+        made.manifest_path.write_text(json.dumps(manifest))
+        assert states(backups) == ["VERIFIED", "INCOMPLETE"], field
+        assert f"its manifest is damaged: Expected `{type(value).__name__}`" in (backups.list()[1].problem or "")
+    assert (await restore(backups.folder.path, "latest", tmp_path / "new.db")).backup.name == good.name
+    assert (await backups.create(url(log_file))).state is State.VERIFIED
+
+
 async def test_the_manifest_of_another_backup_is_no_manifest(log_file: Path, backups: Backups) -> None:
     """It carries its name."""
     one, other = await backups.create(url(log_file)), await backups.create(url(log_file))
@@ -235,6 +258,7 @@ async def test_the_manifest_of_another_backup_is_no_manifest(log_file: Path, bac
         ("UPDATE events SET payload = CAST('{}' AS BLOB) WHERE position = 7", "position 7: altered"),
         ("UPDATE events SET position = 100000 WHERE position = (SELECT max(position) FROM events)", "missing"),
         ("DELETE FROM events WHERE position = 5", "position 5: missing"),
+        ("INSERT INTO order_fees VALUES (zeroblob(16), 'USDT', '1')", "order_fees refers to nothing in orders"),
     ],
 )
 async def test_a_log_that_was_tampered_with_is_backed_up_and_marked(
@@ -251,13 +275,28 @@ async def test_a_log_that_was_tampered_with_is_backed_up_and_marked(
     assert later.list() == [good]
 
 
+async def test_a_database_with_a_damaged_page_is_backed_up_and_marked(log_file: Path, backups: Backups) -> None:
+    """Although nothing that is counted or hashed lies there."""
+    with contextlib.closing(sqlite3.connect(log_file)) as connection:
+        statement = "SELECT rootpage FROM sqlite_master WHERE name = 'ix_key_store_wrapping'"
+        ((page,),) = connection.execute(statement).fetchall()
+        ((size,),) = connection.execute("PRAGMA page_size").fetchall()
+    with log_file.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * 16)
+    made = await backups.create(url(log_file))
+    assert made.state is State.FAILED
+    assert [problem.partition(":")[0] for problem in made.known().problems] == ["quick_check"]
+
+
 async def test_only_a_thorough_verification_overrules_a_thorough_one(
-    migrated_file: Path, tmp_path: Path, backups: Backups
+    migrated_file: Path, tmp_path: Path, backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What lies before the log's tail is looked at by the audit; a quick look afterwards does not make it good."""
     path = tmp_path / "log.db"
+    monkeypatch.setattr("byjy_events.backup.checking.TAIL_EVENTS", 100)
     async with EventLog.open(new_log(migrated_file, path)) as log:
-        await grow(log, 10_100)
+        await grow(log, 200)
     change(path, "UPDATE events SET actor = 'nobody' WHERE position = 7")
     made = await backups.create(url(path))
     assert made.state is State.VERIFIED
@@ -270,13 +309,17 @@ async def test_only_a_thorough_verification_overrules_a_thorough_one(
 # --- what is refused, and faults ------------------------------------------------------------------
 
 
-async def test_what_is_no_log_is_refused(tmp_path: Path, backups: Backups) -> None:
-    """A file that is missing, one that is no database, and one without a log."""
+async def test_what_is_no_log_is_refused(tmp_path: Path, log_file: Path, backups: Backups) -> None:
+    """A file that is missing, one that is no database, one whose schema is no text, and one without a log."""
     with pytest.raises(BackupFailed, match="does not exist"):
         await backups.create(url(tmp_path / "missing.db"))
     (tmp_path / "text.db").write_text("no database " * 1000)
     with pytest.raises(BackupFailed, match="not a database"):
         await backups.create(url(tmp_path / "text.db"))
+    broken = log_file.read_bytes().replace(b"CREATE TABLE ", b"CREATE TABL\xc5 ", 1)  # noqa: ASYNC240
+    log_file.write_bytes(broken)  # noqa: ASYNC240
+    with pytest.raises(BackupFailed, match="was not backed up: 'utf-8'"):
+        await backups.create(url(log_file))
     (tmp_path / "empty.db").touch()
     with pytest.raises(BackupFailed, match="no log"):
         await backups.create(url(tmp_path / "empty.db"))
@@ -294,6 +337,17 @@ async def test_a_folder_belongs_to_one_log(migrated_file: Path, log_file: Path, 
     with pytest.raises(FolderOfAnother):
         await backups.create(other)
     assert states(backups) == ["VERIFIED"]
+
+
+async def test_a_backup_that_failed_does_not_say_whose_folder_it_is(log_file: Path, backups: Backups) -> None:
+    """The next one is made, and is newer."""
+    made = await backups.create(url(log_file))
+    manifest = json.loads(made.manifest_path.read_text())
+    manifest["facts"]["log_id"] = "00" * 32
+    made.manifest_path.write_text(json.dumps(manifest))
+    await backups.verify(made.name)
+    newer = await backups.create(url(log_file))
+    assert (states(backups), newer.known().sequence) == (["VERIFIED", "FAILED"], 2)
 
 
 async def test_a_name_is_no_path(log_file: Path, backups: Backups) -> None:

@@ -1,4 +1,6 @@
-"""Backups, restores and migrations are killed at some 200 points: before what they do to files, and before their SQL.
+"""Backups, restores and migrations are killed, or looked at as a kill would leave them, at some 200 points.
+
+Files that are begun and empty, have no name yet or are not durable, copies that are half made, and before every SQL.
 
 After each kill: no good backup is lost, nothing that is half written counts as one, both databases are whole, and doing
 it again does it. ``make crash-backups`` kills at every point there is, and at any instant.

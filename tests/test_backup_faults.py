@@ -27,7 +27,14 @@ from tests.sealing import user
 
 DAMAGES = 40
 SEED = 1
-KINDS = ("BackupFailed: ", "CopyUnsound: ", "FolderUnusable: ", "LogUnavailable: ", "MigrationFailed: ")
+KINDS = (
+    "BackupFailed: ",
+    "CopyUnsound: ",
+    "DatabaseFailed: ",
+    "FolderUnusable: ",
+    "LogUnavailable: ",
+    "MigrationFailed: ",
+)
 """What is said when a disk is full: never only what the system or SQLite says, without what it was about."""
 
 FULL_AT_BYTES = (0, 5_000, 50_000, 300_000, 700_000)

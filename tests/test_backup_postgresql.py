@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
 import msgspec
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from byjy_events import EventLog, migrating
 from byjy_events.backup import (
@@ -46,8 +47,6 @@ from tests.postgres import Server
 from tests.schema import execute
 from tests.sealed import grow, vandal
 from tests.sealing import carrying, local_key, user
-
-KILLS = 2
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +97,7 @@ async def same_tables(one: str, other: str) -> None:
         assert (found.position, found.differences) == (position, 0)
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])
 async def test_a_backup_restores_to_the_same_log_in_a_file_and_in_a_database(
     source: str, empty_database: str, backups: Backups, tmp_path: Path
 ) -> None:
@@ -110,14 +110,13 @@ async def test_a_backup_restores_to_the_same_log_in_a_file_and_in_a_database(
     assert manifest.facts.rows["key_store"] == 3
     assert manifest.facts.checkpoint is not None
     assert files(backups.folder.path) == {made.path.name, made.manifest_path.name}
-    if empty_database.startswith("sqlite"):
-        await restore(backups.folder.path, "latest", tmp_path / "empty.db")
-    else:
-        done = await restore_database(backups.folder.path, "latest", empty_database)
-        assert (done.copied.before, done.copied.size) == (0, original.size)
-    await same_tables(source, empty_database)
-    async with EventLog.open(empty_database) as log:
-        assert (await Vault(log, local_key()).reveal(user(1), "email", original.values[1])).reveal() == SECRET
+    await restore(backups.folder.path, "latest", tmp_path / "new.db")
+    done = await restore_database(backups.folder.path, "latest", empty_database)
+    assert (done.copied.before, done.copied.size) == (0, original.size)
+    for database in (url(tmp_path / "new.db"), empty_database):
+        await same_tables(source, database)
+        async with EventLog.open(database) as log:
+            assert (await Vault(log, local_key()).reveal(user(1), "email", original.values[1])).reveal() == SECRET
 
 
 async def test_keys_of_every_event_are_in_a_backup_made_while_an_engine_appends(
@@ -159,7 +158,7 @@ async def test_keys_of_every_event_are_in_a_backup_made_while_an_engine_appends(
 
 async def test_what_was_erased_is_not_in_the_next_backup(source: str, backups: Backups, tmp_path: Path) -> None:
     """Neither in its key store nor anywhere else in its file."""
-    original = await filled(source)
+    original = await filled(source, orders=4)
     (wrapped,) = [row.wrapped_key for row in await rows_named(source) if row.subject_id == user(1).id]
     await backups.create(source)
     async with EventLog.open(source) as log:
@@ -179,7 +178,7 @@ async def test_a_backup_goes_on_from_the_one_before_and_a_thorough_one_reads_eve
     source: str, backups: Backups
 ) -> None:
     """An event that was altered on the server long ago harms the first not, and is told by the second."""
-    await filled(source)
+    await filled(source, orders=4)
     await backups.create(source)
     async with vandal(source) as connection:
         await connection.execute(sa.update(events).where(events.c.position == 5).values(actor="nobody"))
@@ -197,19 +196,22 @@ async def test_a_backup_goes_on_from_the_one_before_and_a_thorough_one_reads_eve
 async def test_a_log_that_was_restored_to_an_earlier_state_is_backed_up_anew(
     source: str, target: str, backups: Backups
 ) -> None:
-    """Under the same name it is behind the newest backup, and then another log from there on."""
+    """Under the same name it is behind the newest backup, and then another log from there on. It is said."""
     await filled(source, orders=4)
     old = await backups.create(source)
     async with EventLog.open(source) as log:
         await grow(log, 5)
     await backups.create(source)
     await restore_database(backups.folder.path, old.name, target)
-    made = await backups.create(target)
-    assert (made.state, made.known().facts.head) == (State.VERIFIED, old.known().facts.head)
-    await backups.create(source)
-    async with EventLog.open(target) as log:
-        size = await grow(log, 9)
-    made = await backups.create(target)
+    with capture_logs() as logged:
+        made = await backups.create(target)
+        assert (made.state, made.known().facts.head) == (State.VERIFIED, old.known().facts.head)
+        await backups.create(source)
+        async with EventLog.open(target) as log:
+            size = await grow(log, 9)
+        made = await backups.create(target)
+    causes = [one["cause"] for one in logged if one["event"] == "backup_begins_anew"]
+    assert [("ends before" in one, "is another" in one) for one in causes] == [(True, False), (False, True)]
     assert (made.state, made.known().facts.head) == (State.VERIFIED, size)
 
 
@@ -251,6 +253,47 @@ async def test_a_connection_that_is_lost_in_the_middle_costs_no_backup(source: s
     assert (await backups.create(source)).state is State.VERIFIED
 
 
+@contextlib.asynccontextmanager
+async def silent_after(database: str, size: int) -> AsyncIterator[str]:
+    """The URL of a database behind a network that fails, silently, after so many bytes of answers."""
+    url, passed = parse_url(database), 0
+    tasks: list[asyncio.Task[None]] = []
+
+    async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, counted: bool) -> None:
+        nonlocal passed
+        with contextlib.closing(sink):
+            while data := await source.read(4_096):
+                passed += len(data) * counted
+                if passed > size:
+                    await asyncio.Event().wait()
+                sink.write(data)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, to_there = await asyncio.open_unix_connection(f"{url.query['host']}/.s.PGSQL.5432")
+        tasks.append(asyncio.create_task(pass_on(reader, to_there, counted=False)))
+        tasks.append(asyncio.create_task(pass_on(there, writer, counted=True)))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        try:
+            yield f"postgresql://postgres@127.0.0.1:{server.sockets[0].getsockname()[1]}/{url.database}"
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_network_that_fails_without_a_word_ends_a_backup(
+    source: str, backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would wait for ever, and the scheduler with it."""
+    await filled(source, orders=4)
+    monkeypatch.setattr(origin, "ANSWER_SECONDS", 0.2)
+    async with silent_after(source, 8_000) as database:
+        with pytest.raises(BackupFailed, match=r"did not answer for 0\.2 s"):
+            await backups.create(database)
+    assert files(backups.folder.path) == set()
+
+
 def test_a_killed_backup_is_one_or_none(source: str, folder: Path) -> None:
     """Whatever it was doing; older ones stay, and the next one is made and sweeps what was left."""
     size = asyncio.run(filled(source, orders=10)).size
@@ -258,7 +301,7 @@ def test_a_killed_backup_is_one_or_none(source: str, folder: Path) -> None:
     asyncio.run(backups.create(source))
     done = points(creating(source, folder), folder)
     renames = [point for point, event in enumerate(done, 1) if event.startswith("os.rename")]
-    for point in sorted({*renames, *range(2, len(done), len(done) // KILLS)}):
+    for point in sorted({*renames, len(done) // 2}):
         before = {one.name for one in backups.list() if one.state is not State.INCOMPLETE}
         assert killed(creating(source, folder), folder, point)
         after = {one.name for one in backups.list() if one.state is not State.INCOMPLETE}
@@ -367,7 +410,7 @@ async def test_a_killed_restore_goes_on_where_it_ended(
 
 async def test_a_log_that_was_rolled_back_is_filled_up(source: str, target: str, backups: Backups) -> None:
     """Such as by a physical backup that is older than the newest logical one. What it knows to be erased stays so."""
-    original = await filled(source)
+    original = await filled(source, orders=10)
     old = await backups.create(source)
     async with EventLog.open(source) as log:
         size = await grow(log, 50)

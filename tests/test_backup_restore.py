@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from byjy_events import EventLog
-from byjy_events.backup import Backups, FolderUnusable, TargetExists, TargetInUse, restore
+from byjy_events.backup import Backups, FolderUnusable, Segments, TargetExists, TargetInUse, restore
+from tests.backup_child import confined, restoring
 from tests.backups import files, head, new_log, told, url
+from tests.sealed import grow
 from tests.story import place
 
 
@@ -104,6 +106,49 @@ async def test_a_damaged_database_is_replaced_and_kept_as_it_was(log_file: Path,
     assert done.kept is not None
     assert done.kept.read_bytes() == data
     assert head(log_file) == done.backup.known().facts.head
+    assert done.notes == [f"{log_file} was not asked what was erased: file is not a database"]
+
+
+def test_a_disk_that_is_full_is_no_damaged_backup(log_file: Path, folder: Path) -> None:
+    """What the segments need does not fit: nothing older takes its place, and the target is as it was."""
+
+    async def fill() -> None:
+        await Backups(folder).create(url(log_file))
+        async with EventLog.open(url(log_file)) as log:
+            await grow(log, 2_000)
+            await Segments(log, folder).turn()
+
+    asyncio.run(fill())
+    before, room = head(log_file), Backups(folder).list()[0].known().plain.size + 100_000
+    assert f"FolderUnusable: {log_file.parent}: disk I/O error" in confined(restoring(folder, "latest", log_file), room)
+    assert head(log_file) == before
+    assert not list(log_file.parent.glob("log.db.*before*"))
+
+
+@pytest.mark.parametrize("damage", ["manifest", "data"])
+async def test_a_newer_backup_that_is_lost_is_told(log_file: Path, folder: Path, damage: str) -> None:
+    """It might go further than what is restored in its place; one that was never finished cannot."""
+    newest = await Backups(folder).create(url(log_file))
+    if damage == "manifest":
+        newest.manifest_path.write_bytes(b"{")
+    else:
+        newest.path.unlink()
+    done = await restore(folder, "latest", log_file.with_name("new.db"))
+    assert [one.startswith(newest.name) for one in done.problems] == [True]
+    named = await restore(folder, done.backup.name, log_file.with_name("named.db"))
+    assert (named.problems, [one.startswith(newest.name) for one in named.notes]) == ([], [True])
+    newest.manifest_path.unlink()
+    assert (await restore(folder, "latest", log_file.with_name("newer.db"))).problems == []
+
+
+async def test_a_backup_that_failed_is_passed_over_and_told(log_file: Path, folder: Path) -> None:
+    """There is an older one."""
+    newest = await Backups(folder).create(url(log_file))
+    newest.path.write_bytes(newest.path.read_bytes()[:-1])
+    await Backups(folder).verify(newest.name)
+    done = await restore(folder, "latest", log_file.with_name("new.db"))
+    assert done.problems == []
+    assert done.notes[0].startswith(f"{newest.name} is passed over, it failed: the compressed file has")
 
 
 async def test_a_damaged_backup_leaves_the_target_as_it_was(log_file: Path, folder: Path) -> None:

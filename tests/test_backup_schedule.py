@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import time
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from byjy_events.backup import Backup, Backups, Check, Content, Facts, FolderBusy, Manifest, Scheduler, State, restore
 from byjy_events.backup.manifest import FORMAT, name_of
 from byjy_events.backup.retention import expired
-from tests.backups import DAY, HOUR, MINUTE, Clock, change, head, new_log, states, told, url
+from byjy_ops.backups import newest_backup
+from tests.backups import DAY, HOUR, MINUTE, Clock, change, files, head, new_log, states, told, url
+from tests.cli import command, environment
 
 KEEP = timedelta(days=30)
 NOW = Clock().now
+NOTHING = Content(0, "")
 FACTS = Facts(None, 0, None, None, None, {})
 GOOD, BAD = Check(0, False, 0.0), Check(0, False, 0.0, ("something",))
 
 
-def backup(sequence: int, created_at: int, check: Check | None = GOOD) -> Backup:
-    nothing = Content(0, "")
-    manifest = Manifest(FORMAT, sequence, created_at, FACTS, nothing, nothing, "", 0.0, check=check)
+def backup(sequence: int, created_at: int, check: Check | None = GOOD, thorough: Check | None = None) -> Backup:
+    manifest = Manifest(
+        FORMAT, sequence, created_at, FACTS, NOTHING, NOTHING, "", 0.0, check=check, thorough_check=thorough
+    )
     return Backup(name_of(created_at), Path(), manifest)
 
 
@@ -69,6 +78,32 @@ def test_a_backup_from_the_future_ages_with_those_made_after_it() -> None:
     assert odd not in left(everything, NOW + 40 * DAY, timedelta(days=3))
 
 
+@pytest.mark.parametrize("began", [0, NOW - 200 * DAY])
+def test_a_clock_that_was_behind_makes_no_older_backup_look_old(began: int) -> None:
+    """Such as that of a machine which starts in 1970; what was made then ages with what was made after it."""
+    before = hourly(20)
+    behind = [backup(20_000 + hour, began + hour * HOUR) for hour in range(48)][::-1]
+    assert left([*behind, *before], began + 2 * DAY) == [*behind, *before]
+    after = [backup(30_000 + hour, NOW + hour * HOUR) for hour in range(1, 25)][::-1]
+    assert left([*after, *behind, *before], NOW + DAY) == [*after, *behind, *before]
+    later = backup(40_000, NOW + 31 * DAY)
+    days = {one.name[:8] for one in left([later, *after, *behind, *before], NOW + 31 * DAY)}
+    assert days == {one.name[:8] for one in [later, *after, *behind, *before]}
+    assert len(left([later, *after, *behind, *before], NOW + 31 * DAY)) < 24 + len(days)
+
+
+def test_while_the_newest_thorough_verification_failed_nothing_good_goes() -> None:
+    """However many were made since that restore: what was not looked at may be as bad. What failed ages."""
+    fine, bad = Check(0, True, 0.0), Check(0, True, 0.0, ("something",))
+    damaged = backup(20_000, NOW + HOUR, GOOD, bad)
+    before = [backup(1, NOW - 3 * DAY, BAD), *(backup(-n, NOW - 3 * DAY - n * HOUR) for n in range(1, 30))]
+    since = [backup(30_000 - n, NOW + 40 * DAY - n * HOUR) for n in range(30)]
+    now, keep = NOW + 40 * DAY, timedelta(days=1)
+    assert expired([*since, damaged, *before], now, keep) == [before[0]]
+    looked_at = backup(40_000, now, GOOD, fine)
+    assert left([looked_at, *since, damaged, *before], now, keep) == [looked_at, *since[:25]]
+
+
 def test_a_pause_of_months_leaves_backups_of_as_many_days() -> None:
     """Nothing was made for a while, so the last of each day stays."""
     backups = hourly(30)
@@ -111,12 +146,14 @@ async def test_one_backup_is_made_for_every_period(scheduler: Scheduler, clock: 
 async def test_one_backup_makes_up_for_thirty_periods(
     scheduler: Scheduler, log_file: Path, tmp_path: Path, clock: Clock
 ) -> None:
-    """Whether it was this scheduler that slept, or another that ended; and it is pruned after that, not before."""
+    """Whether it was this scheduler that slept, or another that ended; it says so, and deletes after that."""
     await scheduler.turn()
     clock.now += 30 * HOUR
     anew = Scheduler(url(log_file), tmp_path / "backups", keep=timedelta(days=3), clock=clock)
-    assert await anew.turn() is not None
-    assert await anew.turn() is None
+    with capture_logs() as logged:
+        assert await anew.turn() is not None
+        assert await anew.turn() is None
+    assert [(one["event"], one.get("periods")) for one in logged] == [("backups_missed", 29), ("backup_made", None)]
     clock.now += 10 * DAY
     assert await anew.turn() is not None
     assert len(states(anew.backups)) == 3  # the last of each of three days
@@ -125,13 +162,15 @@ async def test_one_backup_makes_up_for_thirty_periods(
 async def test_a_clock_that_jumps_makes_one_backup_and_is_forgotten(
     scheduler: Scheduler, clock: Clock, log_file: Path, tmp_path: Path
 ) -> None:
-    """Years forward and back again; the latest is the one that was made last, whatever its date."""
+    """Years forward and back again; the latest is the one that was made last, whatever its date. It is said."""
     await scheduler.turn()
     clock.now += 900 * DAY
     await scheduler.turn()
     clock.now -= 900 * DAY - HOUR
     await told(url(log_file), 2, 2)
-    last = await scheduler.turn()
+    with capture_logs() as logged:
+        last = await scheduler.turn()
+    assert [one["event"] for one in logged] == ["clock_set_back", "backup_made"]
     assert last is not None
     assert await scheduler.turn() is None
     assert scheduler.backups.list()[0] == last
@@ -152,11 +191,13 @@ async def test_once_a_day_the_verification_is_thorough(scheduler: Scheduler, clo
     assert thorough == [True, False, False, True, False]
 
 
-async def test_a_turn_that_fails_is_made_up_for_a_period_later(
-    scheduler: Scheduler, clock: Clock, tmp_path: Path, log_file: Path
+@pytest.mark.parametrize("every", [timedelta(hours=1), timedelta(days=7)])
+async def test_a_turn_that_fails_is_made_up_for_an_hour_later(
+    every: timedelta, clock: Clock, tmp_path: Path, log_file: Path
 ) -> None:
     """For a file in place of the folder, then for want of the database; nothing is raised, or tried all the time."""
     folder = tmp_path / "backups"
+    scheduler = Scheduler(url(log_file), folder, every=every, clock=clock)
     folder.touch()
     assert await scheduler.turn() is None
     folder.unlink()
@@ -169,6 +210,65 @@ async def test_a_turn_that_fails_is_made_up_for_a_period_later(
     made = await scheduler.turn()
     assert made is not None
     assert made.state is State.VERIFIED
+    clock.now += HOUR
+    assert (await scheduler.turn() is None) == (every > timedelta(hours=1))
+
+
+async def test_a_thorough_verification_that_failed_is_told_until_another_one_finds_nothing(
+    scheduler: Scheduler, clock: Clock, log_file: Path
+) -> None:
+    """By ``byjy status``, whatever those in between say, which did not look as far; nothing is deleted meanwhile."""
+    first = await scheduler.turn()
+    assert first is not None
+    failed = Check(clock.now, True, 0.0, ("orders: 3 rows differ",))
+    scheduler.backups.folder.record(first, first.known().checked(failed))
+    for _ in range(2):
+        clock.now += HOUR
+        assert (await scheduler.turn() or first).state is State.VERIFIED
+    report = newest_backup(str(scheduler.backups.folder.path))
+    assert (report.state, report.problem) == (
+        "VERIFIED",
+        f"{first.name} failed the newest thorough verification: orders: 3 rows differ",
+    )
+    assert (await scheduler.backups.prune(timedelta(0), dry_run=True)).backups == []
+    clock.now += HOUR
+    await scheduler.backups.create(url(log_file), thorough=True)
+    assert "thorough" not in (newest_backup(str(scheduler.backups.folder.path)).problem or "")
+    assert len((await scheduler.backups.prune(timedelta(0))).backups) == 3
+
+
+async def test_a_backup_that_nobody_verified_is_verified_by_the_next_scheduler(
+    scheduler: Scheduler, clock: Clock
+) -> None:
+    """Since the process ended before; once, and beside the hours."""
+    made = await scheduler.turn()
+    assert made is not None
+    made = scheduler.backups.folder.record(made, replace(made.known(), check=None, thorough_check=None))
+    assert await scheduler.turn() is None
+    anew = Scheduler("sqlite:///missing.db", scheduler.backups.folder.path, clock=clock)
+    verified = await anew.turn()
+    assert verified is not None
+    assert (verified.name, verified.state) == (made.name, State.VERIFIED)
+    assert verified.known().thorough_check is not None
+    assert await anew.turn() is None
+
+
+async def test_nobody_who_listens_harms_no_backup(log_file: Path, tmp_path: Path, clock: Clock) -> None:
+    """Such as a pipe that was closed: it is said, and old ones are deleted all the same."""
+
+    def told_nobody(_: Backup) -> None:
+        raise OSError
+
+    scheduler = Scheduler(url(log_file), tmp_path / "backups", keep=timedelta(0), told=told_nobody, clock=clock)
+    await scheduler.turn()
+    clock.now += HOUR
+    with capture_logs() as logged:
+        made = await scheduler.turn()
+    assert scheduler.backups.list() == [made]
+    assert [(one["event"], one.get("cause")) for one in logged] == [
+        ("backup_made", None),
+        ("telling_failed", "OSError"),
+    ]
 
 
 async def test_a_backup_that_fails_its_verification_deletes_nothing(
@@ -213,6 +313,19 @@ async def test_a_folder_has_one_scheduler(log_file: Path, tmp_path: Path, clock:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert len(states(second.backups)) == 2
+
+
+def test_a_scheduler_that_is_asked_to_end_throws_away_what_it_began(log_file: Path, tmp_path: Path) -> None:
+    """By SIGTERM, in the midst of a backup, as systemd asks: no copy of the database stays, and no lock."""
+    folder = tmp_path / "backups"
+    process = subprocess.Popen(command("backup", "run", "--folder", str(folder)), env=environment(url(log_file)))
+    while not list(folder.glob(".scratch-*/*")):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.terminate()
+    assert process.wait() == -signal.SIGTERM
+    assert not [name for name in files(folder) if name.startswith(".") or name.endswith(".part")]
+    assert asyncio.run(Backups(folder).create(url(log_file))).state is State.VERIFIED
 
 
 async def test_work_in_a_folder_takes_turns(log_file: Path, tmp_path: Path) -> None:

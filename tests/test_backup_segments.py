@@ -35,6 +35,9 @@ from tests.sealed import grow, seal
 from tests.sealing import local_key, open_vault, stored_keys, user
 from tests.story import place, tell_lives
 
+ONE_DATABASE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+"""For what is the same with both: how files follow upon each other."""
+
 SECRET = "a secret that nobody can mistake for anything else"
 
 
@@ -137,6 +140,7 @@ async def test_erasures_are_known_from_newer_backups_and_from_what_is_replaced(d
     assert list((await stored_keys(url(done.path))).values()) == [None, None]
 
 
+@ONE_DATABASE
 async def test_a_point_is_a_position_or_an_instant(database: str, folder: Path) -> None:
     """Of the newest backup that is not behind it; nothing of the tree is beyond it; what is not known is refused."""
     async with EventLog.open(database) as log:
@@ -193,6 +197,7 @@ async def test_a_writer_goes_on_where_the_last_one_ended(database: str, folder: 
     assert await stored_keys(url(done.path)) == await stored_keys(database)
 
 
+@ONE_DATABASE
 async def test_a_log_that_was_restored_to_an_earlier_point_goes_on_from_there(database: str, folder: Path) -> None:
     """What it gave up counts no longer: neither segments nor backups; before that point both histories are one."""
     async with EventLog.open(database) as log:
@@ -233,6 +238,7 @@ async def test_a_log_that_was_restored_to_an_earlier_point_goes_on_from_there(da
     assert (done.backup.name, event_ids(done.path), done.notes) == (newest.name, await ids(third), [])
 
 
+@ONE_DATABASE
 async def test_segments_belong_to_one_log_and_want_a_backup(
     database: str, folder: Path, migrated_file: Path, tmp_path: Path
 ) -> None:
@@ -256,6 +262,7 @@ async def written_into_new(database: str, folder: Path) -> int:
     return await written(database, folder)
 
 
+@ONE_DATABASE
 async def test_many_segments_become_few_files_and_go_with_the_backups(
     database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

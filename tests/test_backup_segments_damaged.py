@@ -15,6 +15,9 @@ import structlog
 
 from byjy_events import EventLog
 from byjy_events.backup import BackupDamaged, Backups, Point, Scheduler, Segments, restore
+from byjy_events.backup.folder_target import FolderTarget
+from byjy_events.backup.segment import Damaged, segments_of
+from byjy_events.backup.segment_folder import listed, put_together
 from byjy_events.backup.segment_report import checked, reach
 from byjy_events.backup.threads import in_thread
 from tests.backups import DAY, HOUR, Clock, change, event_ids, new_log, told, url
@@ -159,6 +162,85 @@ async def test_a_writer_makes_up_for_what_is_damaged(place: Path) -> None:
     done = await restore(place / "backups", "latest", place / "new.db")
     assert (done.head, done.problems) == (last, [])
     assert event_ids(done.path) == event_ids(place / "log.db")
+
+
+async def test_what_was_damaged_before_a_backup_does_not_matter_to_it(place: Path) -> None:
+    """The segments behind it go on from one that cannot be read: what was in that is in the backup."""
+    log_file, folder, whole = place / "log.db", place / "backups", base(place) + COUNT * PER_SEGMENT
+    async with EventLog.open(url(log_file)) as log:
+        segments = Segments(log, folder)
+        await grow(log, 1)
+        await segments.turn()
+        newest = files(place)[-1]
+        newest.write_bytes(newest.read_bytes()[:-7])
+        made = await Backups(folder).create(url(log_file))
+        done = await restore(folder, "latest", place / "alone.db")
+        assert (event_ids(done.path), done.problems) == (event_ids(log_file), [])
+        for _ in range(2):
+            await grow(log, PER_SEGMENT)
+            await segments.turn()
+    done = await restore(folder, "latest", place / "new.db")
+    assert (event_ids(done.path), done.backup.name, done.problems) == (event_ids(log_file), made.name, [])
+    made.path.unlink()
+    done = await restore(folder, "latest", place / "older.db")
+    assert done.head == whole
+    assert [one.split(" (")[0].partition(": ")[2] for one in done.problems] == [
+        "its data is missing",
+        "torn: it ends too early",
+        "it does not follow upon any that counts",
+    ]
+
+
+async def test_a_name_proves_nothing(place: Path) -> None:
+    """A file that should hold what others hold, and does not, neither hides them nor are they deleted for it."""
+    good = files(place)
+    (place / "backups" / "segments-0000000001-0000000009-0-31.seg").write_bytes(b"nothing")
+    done = await restore(place / "backups", "latest", place / "new.db", to=Point(base(place) + COUNT * PER_SEGMENT))
+    assert (event_ids(done.path), done.problems) == (event_ids(place / "log.db"), [])
+    async with EventLog.open(url(place / "log.db")) as log:
+        await grow(log, 1)
+        await Segments(log, place / "backups").turn()
+    assert set(good) < set(files(place))
+    done = await restore(place / "backups", "latest", place / "newer.db")
+    assert (event_ids(done.path), done.problems) == (event_ids(place / "log.db"), [])
+    found = await in_thread(lambda stop: checked(Backups(place / "backups").folder, 0, stop))
+    assert found is not None
+    assert [one.split(" (")[0] for one in found.problems] == ["segments 7 to 9: torn: it ends too early"]
+
+
+class Meanwhile(FolderTarget):
+    """A folder whose segments are put together by their writer after some of them were read."""
+
+    def __init__(self, path: Path, after: int) -> None:
+        super().__init__(path)
+        self._left = after
+
+    def read(self, name: str) -> bytes:
+        self._left -= name.endswith(".seg")
+        if self._left == -1:
+            put_together(FolderTarget(self.where), listed(self))
+        return super().read(name)
+
+
+@pytest.mark.parametrize("after", [0, COUNT + 1])
+async def test_segments_may_be_put_together_while_they_are_read(place: Path, after: int) -> None:
+    """By restoring and by looking: nothing is missing, and nothing is told."""
+    kept = shutil.copytree(place / "backups", place / "kept")
+    done = await restore(Meanwhile(place / "backups", after), "latest", place / "new.db")
+    assert (event_ids(done.path), done.problems, done.notes) == (event_ids(place / "log.db"), [], [])
+    folder = Backups(Meanwhile(kept, after)).folder
+    found = await in_thread(lambda stop: checked(folder, 0, stop))
+    assert found is not None
+    assert (found.problems, [len(files(place, one)) for one in ("backups", "kept")]) == ([], [1, 1])
+
+
+def test_a_body_that_is_too_long_is_not_decompressed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few bytes it is compressed to."""
+    (one,), _ = segments_of(files(place)[0].read_bytes())
+    assert one.body().events
+    monkeypatch.setattr("byjy_events.backup.segment.LONGEST_BYTES", 100)
+    with pytest.raises(Damaged, match="too long"):
+        one.body()
 
 
 async def test_the_backup_before_takes_the_place_of_a_damaged_one(place: Path) -> None:

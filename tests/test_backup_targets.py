@@ -6,29 +6,41 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import shutil
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import fsspec
+import portalocker
 import pytest
 import s3fs
 import structlog
 from fsspec.implementations.memory import MemoryFileSystem
 
 from byjy_events import EventLog
-from byjy_events.backup import Backups, FolderBusy, FolderUnusable, Scheduler, SpaceShort, State, fsspec_target, restore
+from byjy_events.backup import (
+    Backups,
+    FolderBusy,
+    FolderUnusable,
+    Scheduler,
+    SpaceShort,
+    State,
+    fsspec_target,
+    restore,
+)
 from byjy_events.backup.access import shown
 from byjy_events.backup.compressed import Stopped
 from byjy_events.backup.folder_target import FolderTarget
 from byjy_events.backup.fsspec_target import FsspecTarget
 from byjy_events.backup.segments import Segments
 from byjy_events.backup.target import target_of
+from byjy_events.redaction import Redactor
 from byjy_ops.cli import answered
 from tests.backups import DAY, Clock, head, new_log, states, told, url
 from tests.object_store import BUCKET, KEY, SECRET, ObjectStore, object_store
@@ -142,6 +154,10 @@ async def test_a_scheduler_works_with_a_bucket(store: ObjectStore, log_file: Pat
         clock.now += DAY
     assert states(scheduler.backups) == ["VERIFIED"] * 2
     async with scheduler.backups.folder.locked(".scheduler.lock"):
+        (lock,) = workplaces.glob("*/.scheduler.lock")  # noqa: ASYNC240
+        os.utime(lock, (1, 1))  # so old that what tidies temporary files up would delete it
+        await scheduler.backups.prune()
+        assert lock.stat().st_mtime > 1
         with pytest.raises(FolderBusy) as raised:
             await Scheduler(url(log_file), PREFIX + "/").run()
     assert raised.value.folder == PREFIX
@@ -325,20 +341,37 @@ class ThreadedStore(MemoryFileSystem):  # type: ignore[misc]
 
     def __getattribute__(self, name: str) -> Any:
         if name in ("ls", "info", "cat_file", "open", "put_file", "pipe_file", "rm_file"):
-            with contextlib.suppress(RuntimeError):
-                asyncio.get_running_loop()
-                self.blocked.append(name)
+            self.note(name)
         return super().__getattribute__(name)
 
+    @classmethod
+    def note(cls, name: str) -> None:
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            cls.blocked.append(name)
 
-async def test_nobody_waits_for_a_store_on_the_event_loop(log_file: Path, tmp_path: Path) -> None:
-    """Where the engine and its appends may be."""
+
+async def test_nobody_waits_for_a_store_on_the_event_loop(
+    log_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the engine and its appends may be; nor for a lock, nor until long scratch files are deleted."""
+
+    def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            ThreadedStore.note(name)
+            return function(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(shutil, "rmtree", noting("rmtree", shutil.rmtree))
+    monkeypatch.setattr(portalocker, "lock", noting("lock", portalocker.lock))
     fsspec.register_implementation("threaded", ThreadedStore, clobber=True)
     scheduler = Scheduler(url(log_file), "threaded://x/y")
     assert await scheduler.turn() is not None
     assert await scheduler.turn() is None
     await scheduler.backups.verify(thorough=True)
     await scheduler.backups.prune()
+    monkeypatch.undo()
     await restore(scheduler.backups.folder.target, "latest", tmp_path / "new.db")
     assert ThreadedStore.blocked == []
     scheduler.backups.list()
@@ -367,17 +400,17 @@ async def test_a_place_of_any_kind_is_worked_with_alike(place: str, log_file: Pa
     folder = tmp_path / "backups"
     folder.mkdir()
     backups = Backups(place.format(folder), clock=Clock())
-    made = [await backups.create(url(log_file)) for _ in range(3)]
-    assert (await backups.verify(thorough=True)).name == made[2].name
+    made = [await backups.create(url(log_file)) for _ in range(2)]
+    assert (await backups.verify(thorough=True)).name == made[1].name
     done = await restore(place.format(folder), "latest", tmp_path / "new.db")
-    assert done.backup.name == made[2].name
+    assert done.backup.name == made[1].name
     assert head(tmp_path / "new.db") == head(log_file)
     await backups.prune(timedelta(0))
-    assert states(backups) == ["VERIFIED"] * 3  # they are of this very moment
+    assert states(backups) == ["VERIFIED"] * 2  # they are of this very moment
     backups = Backups(place.format(folder), clock=Clock("2024-03-02T12:00:00+00:00"))
     await backups.prune(timedelta(hours=1))
     found = {name for name in backups.folder.target.files() if not name.endswith(".lock")}
-    assert found == {f"{made[2].name}.db.zst", f"{made[2].name}.json"}
+    assert found == {f"{made[1].name}.db.zst", f"{made[1].name}.json"}
 
 
 @pytest.mark.parametrize("tells_times", [False, True])
@@ -402,6 +435,49 @@ async def test_a_list_that_is_late_costs_no_backup(
     LateStore.hidden = set()
     assert [one.name for one in Backups("late://late/list").list()] == [third.name, second.name, first.name]
     assert states(backups) == ["VERIFIED"] * 3
+
+
+class StubbornStore(MemoryFileSystem):  # type: ignore[misc]
+    """A store that renames nothing to a name that is taken, and does not say so."""
+
+    protocol = "stubborn"
+
+    def mv(self, old: str, new: str, **kwargs: Any) -> None:
+        if not self.exists(new):
+            super().mv(old, new, **kwargs)
+
+
+async def test_a_store_that_replaces_nothing_is_noticed(log_file: Path) -> None:
+    """Else a backup would be called verified that is not, and nobody would ever know what was found."""
+    fsspec.register_implementation("stubborn", StubbornStore, clobber=True)
+    backups = Backups("stubborn://x")
+    with pytest.raises(FolderUnusable, match="json could not be renamed"):
+        await backups.create(url(log_file))
+    assert states(backups) == ["UNVERIFIED"]
+    assert not [name for name in backups.folder.target.files() if name.endswith(".part")]
+
+
+@pytest.mark.parametrize("place", ["{}", "local://{}"])
+async def test_what_is_not_ours_is_left_alone(place: str, log_file: Path, tmp_path: Path) -> None:
+    """Whatever it is called; and so is a backup whose data was moved to a disk that is away."""
+    folder, others = tmp_path / "backups", tmp_path / "others"
+    others.mkdir()
+    made = await Backups(folder).create(url(log_file))
+    for name in ("notes.txt", "mine.part", "20240301T120000.000000Z.db", "20240301T120000.000000Z.db.zst.old", ".json"):
+        (folder / name).touch()
+    for folder_name in ("20240302T120000.000000Z.json", "20240302T120000.000000Z.db.zst"):
+        (folder / folder_name).mkdir()
+    for odd in (b"\xff\n name.json", b"20240303T120000.000000Z.json\n"):
+        (folder / os.fsdecode(odd)).touch()
+    if place == "{}":
+        made.path.rename(others / "away")
+        made.path.symlink_to(others / "not mounted")
+    before = set(folder.rglob("*"))
+    later = Backups(place.format(folder), clock=Clock("2100-01-01T00:00:00+00:00"))
+    assert [one.name for one in later.list()] == [made.name]
+    assert await later.prune(timedelta(0)) == ([], [], [])
+    assert set(folder.rglob("*")) - before <= {folder / ".lock"}
+    assert before <= set(folder.rglob("*"))
 
 
 async def test_a_disk_without_room_for_scratch_files_is_named(
@@ -448,10 +524,11 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, capsys:
     for place, said in [
         ("gs://bucket/x", "gcsfs"),
         ("unknown://x", "unknown"),
+        ("s3://bucket//x", "slashes"),
         ("simplecache::s3://bucket/x", "no chain"),
     ]:
         with pytest.raises(FolderUnusable, match=said):
-            Backups(place)
+            Backups(place).list()
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "s3", raising=False)
     for module in ("s3fs", "fsspec"):
@@ -497,6 +574,17 @@ def test_an_error_of_a_library_gives_nothing_away() -> None:
         target.files()
     said = "".join(traceback.format_exception(raised.value))
     assert not [one for one in ("guest", "guessed", "signed", "pa/ss", SECRET, "brief") if one in said], said
+
+
+@pytest.mark.parametrize("place", ["s3://AKIAKEY:se/cret@bucket/x", "unknown://AKIAKEY:se/cret@host/x?sig=se/cret"])
+def test_a_log_that_shows_variables_gives_nothing_away(place: str) -> None:
+    """Whichever of our frames the error went through: a URL that is refused, a filesystem that is not there."""
+    with pytest.raises(FolderUnusable) as raised:
+        FsspecTarget(place, key="AKIAKEY", client_kwargs={"token": "se/cret", "other": "se/cret"}).files()
+    error = raised.value.with_traceback(raised.tb.tb_next)  # without that of the test
+    logged = Redactor(show_locals=True).entry({"exc_info": error})
+    assert len(logged["exception_locals"]) > 1
+    assert not [one for one in ("AKIAKEY", "se/cret") if one in repr(logged)], logged
 
 
 @pytest.mark.parametrize(

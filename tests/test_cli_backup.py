@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import signal
@@ -13,10 +14,12 @@ from typing import Any
 import pytest
 import structlog
 
+from byjy_events import EventLog
 from byjy_events.backup import Backups
 from byjy_ops.cli import answered
 from tests.backups import change, head, new_log, states, url
 from tests.cli import byjy, command, environment, imported, sample
+from tests.story import place
 
 
 @pytest.fixture
@@ -108,26 +111,58 @@ def test_a_damaged_backup_is_a_negative_answer(
     assert answered(["backup", "restore", "latest", "--into", str(tmp_path / "new.db")]) == 2
 
 
+def test_a_backup_that_is_lost_is_a_negative_answer(
+    database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of verify, status and restore, which name it, although the one before is as good as ever."""
+    for _ in range(2):
+        assert answered(["backup", "create"]) == 0
+    newest, older = Backups(tmp_path / "backups").list()
+    newest.manifest_path.write_text("{")
+    for arguments in (["verify"], ["verify", "--all"], ["restore", "latest", "--into", str(tmp_path / "new.db")]):
+        capsys.readouterr()
+        assert answered(["backup", *arguments]) == 1
+        assert f"{newest.name}: its manifest is damaged" in capsys.readouterr().err
+    (report,) = rows(capsys, "status", status=1)
+    assert (report["backup"]["name"], report["backup"]["state"]) == (older.name, "VERIFIED")
+    assert f"{newest.name}: its manifest is damaged" in report["backup"]["problem"]
+    assert answered(["backup", "verify", older.name]) == 0
+    assert answered(["backup", "create"]) == 0
+    assert answered(["backup", "verify"]) == 0
+    assert answered(["backup", "verify", "--all"]) == 1
+
+
 @contextlib.contextmanager
 def running(database: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A scheduler that has made a backup."""
-    arguments = command("backup", "run", "--folder", str(folder), "--every", "0.01s", "--json")
+    """A scheduler that has made a backup, and writes segments beside it."""
+    often = ["--every", "0.01s", "--segments-every", "0.01s"]
+    arguments = command("backup", "run", "--folder", str(folder), *often, "--json")
     with subprocess.Popen(arguments, env=environment(database), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["state"] == "VERIFIED"
         yield process
 
 
+async def appended(database: str) -> None:
+    async with EventLog.open(database) as log:
+        await place(log)
+
+
 def test_a_scheduler_that_is_killed_makes_room_for_the_next_one(
     database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """While it runs another one is refused, with all options as they are unless told; Ctrl-C ends it."""
+    """While it runs another one is refused, with all options as they are unless told; segments are written beside its
+    backups; Ctrl-C ends both.
+    """
     folder = tmp_path / "backups"
     with running(database, folder) as process:
         assert answered(["backup", "run"]) == 2
         assert "another process makes backups there" in capsys.readouterr().err
         process.kill()
     with running(database, folder) as process:
+        while not list(folder.glob("segments-*.seg")):  # what came before the newest backup is in none
+            assert process.poll() is None
+            asyncio.run(appended(database))
         process.send_signal(signal.SIGINT)
         assert process.wait() == 130
     assert answered(["backup", "prune"]) == 0

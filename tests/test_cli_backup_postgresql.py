@@ -27,16 +27,22 @@ Cli = Callable[..., tuple[int, str, str]]
 PASSWORD = "hunter2"
 
 
+@pytest.fixture(autouse=True)
+def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Folders of the test's own. A command sets logging up for its process."""
+    monkeypatch.setenv("BYJY_BACKUP_FOLDER", str(tmp_path / "backups"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield
+    structlog.reset_defaults()
+
+
 @pytest.fixture
 def source(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A PostgreSQL database with the sample imported and projected, named by the environment, as is the folder."""
+    """A PostgreSQL database with the sample imported and projected, named by the environment."""
     with new_database("postgresql", tmp_path, request) as database:
         imported(database, sample(tmp_path))
         monkeypatch.setenv("BYJY_DATABASE_URL", database.replace("postgres@", f"postgres:{PASSWORD}@"))
-        monkeypatch.setenv("BYJY_BACKUP_FOLDER", str(tmp_path / "backups"))
-        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         yield database
-    structlog.reset_defaults()
 
 
 @pytest.fixture
@@ -93,14 +99,13 @@ def test_a_day_with_backups_of_postgresql(source: str, target: str, cli: Cli, tm
 
 
 def test_a_backup_of_a_file_is_restored_into_a_database(
-    source: str, target: str, cli: Cli, tmp_path: Path, migrated_file: Path, monkeypatch: pytest.MonkeyPatch
+    target: str, cli: Cli, tmp_path: Path, migrated_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which is how one moves from the one to the other when the file is lost."""
     path = tmp_path / "log.db"
     path.write_bytes(migrated_file.read_bytes())
     imported(url(path), sample(tmp_path))
     monkeypatch.setenv("BYJY_DATABASE_URL", url(path))
-    monkeypatch.setenv("BYJY_BACKUP_FOLDER", str(tmp_path / "others"))
     assert cli("backup", "create")[0] == 0
     assert cli("backup", "restore", "latest", "--into", target, "--thorough")[0] == 0
     assert asyncio.run(rows(target, orders)) == asyncio.run(rows(url(path), orders))

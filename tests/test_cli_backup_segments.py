@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import subprocess
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import structlog
 
 from byjy_events import EventLog
 from byjy_events.backup import Segments
 from byjy_ops.cli import answered
 from tests.backups import head, new_log
-from tests.cli import command, environment
 from tests.sealed import grow
 from tests.test_cli_backup import rows
 
 
 @pytest.fixture
-def database(migrated_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def database(migrated_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A database, a backup of it with 10 events, and three segments of 5 events each."""
     found = new_log(migrated_file, tmp_path / "log.db")
     monkeypatch.setenv("BYJY_DATABASE_URL", found)
@@ -30,7 +29,8 @@ def database(migrated_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert answered(["backup", "create"]) == 0
     for _ in range(3):
         asyncio.run(grown(found, 5, tmp_path / "backups"))
-    return found
+    yield found
+    structlog.reset_defaults()
 
 
 async def grown(database: str, count: int, folder: Path | None = None) -> int:
@@ -103,16 +103,3 @@ def test_status_and_list_tell_how_far_segments_reach(
     monkeypatch.setattr("byjy_ops.backup_segments.time.time_ns", lambda: later)
     (report,) = rows(capsys, "status", status=1)
     assert "one was due every 5" in report["backup"]["segments"]["problem"]
-
-
-def test_run_writes_segments_until_ctrl_c(database: str, tmp_path: Path) -> None:
-    """Beside its backups."""
-    asyncio.run(grown(database, 1))
-    folder = tmp_path / "backups"
-    arguments = command("backup", "run", "--folder", str(folder), "--every", "0.01s", "--segments-every", "0.01s")
-    with subprocess.Popen(arguments, env=environment(database), stdout=subprocess.DEVNULL) as process:
-        while len(list(folder.glob("*.json"))) < 2 or len(list(folder.glob("segments-*.seg"))) < 4:
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-    assert process.returncode == 130

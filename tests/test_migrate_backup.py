@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 import stat
@@ -88,7 +89,7 @@ def test_too_little_room_is_said_before_anything_is_written(
 
 def test_a_damaged_database_is_not_migrated(older_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Its backup would be worth nothing, and none is kept."""
-    with sqlite3.connect(path_of(older_file)) as connection:
+    with contextlib.closing(sqlite3.connect(path_of(older_file))) as connection, connection:
         connection.execute("DELETE FROM trading_pairs")  # foreign keys are off
     connection.close()
     before = bytes_of(older_file)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
 
 import asyncpg
 import pytest
+import sqlalchemy as sa
 import structlog
 
 from byjy_events import EventLog, migrating
 from byjy_events.database import parse_url
+from byjy_events.errors import SchemaMismatch
 from byjy_events.moving import move
 from byjy_events.schema import SCHEMA_REVISION
 from projections import TRADING, TRAIL, Projector, catch_up, rebuild
@@ -84,6 +88,32 @@ async def check(url: str, acknowledged: dict[int, str], to: str) -> None:
     assert acknowledged.items() <= stored.items()
 
 
+async def test_an_engine_that_starts_in_the_middle_is_let_in(database: str) -> None:
+    """It finds the schema from before, waits for the migration where that is the only writer, and appends behind it."""
+    begun, go = threading.Event(), threading.Event()
+
+    def migrate(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        begun.set()
+        go.wait(SECONDS)
+
+    async def started() -> int:
+        async with EventLog.open(database) as log:
+            return await place(log)
+
+    migration = asyncio.ensure_future(asyncio.to_thread(migrating.exclusively, parse_url(database), migrate))
+    await asyncio.to_thread(begun.wait, SECONDS)
+    engine = asyncio.ensure_future(started())
+    await asyncio.wait([engine], timeout=0.1)
+    assert database.startswith("postgresql") or not engine.done()
+    go.set()
+    await migration
+    assert await engine == 1
+    assert await revision(database) == "9999"
+    with pytest.raises(SchemaMismatch):
+        await started()
+
+
 async def test_projectors_of_the_other_schema_stop_alone(database: str) -> None:
     """The group whose tables changed; the log and the other groups go on, and a rebuild brings everything back."""
     async with EventLog.open(database) as log, Projector(log, TRADING) as trading, Projector(log, TRAIL) as trail:
@@ -101,6 +131,27 @@ async def test_projectors_of_the_other_schema_stop_alone(database: str) -> None:
             await catch_up(log, TRADING)
         await rebuild(log, TRADING)
         await assert_rows_are_the_log(log, TRADING)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+async def test_a_migration_and_a_projector_do_not_wait_for_each_other(database: str) -> None:
+    """Down and up, the migration first waits for whoever is in the middle of a step, and holds nothing meanwhile."""
+    down = partial(move, parse_url(database), "0008", owners=OWNERS)
+    projector = await asyncpg.connect(database)
+    for first, then, migration in (
+        ("trades", "orders", asyncio.to_thread(down)),
+        ("orders", "trades", migrating.upgrade(database)),  # in the other order than the migration
+    ):
+        async with projector.transaction():
+            await projector.execute("UPDATE projection_checkpoints SET position = position")
+            await projector.execute(f"UPDATE {first} SET account = account")
+            running = asyncio.ensure_future(migration)
+            while not await projector.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            await projector.execute(f"UPDATE {then} SET account = account")
+        await running
+    await projector.close()
+    assert await revision(database) == SCHEMA_REVISION
 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from byjy_events import migrating
 from byjy_events.database import is_sqlite, parse_url
 from byjy_events.schema import SCHEMA_REVISION
-from tests.revised import PREVIOUS, inventory, migrate, path_of
+from tests.revised import PREVIOUS, inventory, migrate, path_of, rows
 
 
 @pytest.mark.parametrize("to", ["head", "0001"])
@@ -24,17 +25,22 @@ def test_the_dry_run_prints_what_would_run(older: str, to: str, capsys: pytest.C
     assert inventory(older) == before
     run_script(older, script)
     by_hand = inventory(older)
+    (group,) = rows(older)["projection_checkpoints"]
+    assert (group["version"] == "") == (to != "head")  # nobody counted which rows went: it has to be rebuilt
     asyncio.run(migrating.upgrade(older) if to != "head" else migrating.downgrade(older, PREVIOUS))
     assert migrate(older, "--to", to, "--lose-data") == 0
     by_command = inventory(older)
     assert (by_hand.revision, by_hand.parts) == (by_command.revision, by_command.parts)
     assert by_hand.revision == (SCHEMA_REVISION if to == "head" else to)
+    capsys.readouterr()
+    assert migrate(older, "--dry-run", "--to", to) == 0
+    assert capsys.readouterr().out.startswith("-- ")  # a script that does nothing is one still
 
 
 def run_script(url: str, script: str) -> None:
     """As ``sqlite3`` or ``psql`` would."""
     if is_sqlite(parse_url(url)):
-        with sqlite3.connect(path_of(url), isolation_level=None) as connection:
+        with contextlib.closing(sqlite3.connect(path_of(url), isolation_level=None)) as connection, connection:
             connection.executescript(script)
         connection.close()
         return

@@ -11,7 +11,6 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +19,8 @@ import msgspec
 from byjy_events.backup import segment_folder
 from byjy_events.backup.checking import TablesCheck, audit_problems, database_problems, unpack
 from byjy_events.backup.compressed import Stopped
-from byjy_events.backup.errors import BackupDamaged, NoSuchBackup, PointUnknown
+from byjy_events.backup.erasures import Erased, erased_in, erased_since
+from byjy_events.backup.errors import BackupDamaged, FolderUnusable, NoSuchBackup, PointUnknown
 from byjy_events.backup.folder import LATEST, Backup, BackupFolder, State
 from byjy_events.backup.manifest import Facts, Manifest
 from byjy_events.backup.point import Point
@@ -34,7 +34,12 @@ from byjy_events.backup.threads import in_thread
 KEYS = ".keys"
 """Ends the name of the newest backup while it is asked what was erased, beside the scratch file."""
 
-_ERASED = "SELECT id, erased_at FROM key_store WHERE erased_at IS NOT NULL"
+LOOKS = 5
+"""So often at the most it is begun anew since segments were put together meanwhile."""
+
+_OF_THE_MACHINE = {
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
+}  # fmt: skip
 _BESIDE = ("key_store", "merkle_nodes", "system_logs", "tree_checkpoints")
 
 
@@ -81,7 +86,7 @@ async def assembled(
 
     Raises:
         NoSuchBackup, PointUnknown, BackupDamaged: there is nothing that can be restored.
-        FolderUnusable, OSError, ByjyError: the file is good for nothing.
+        FolderUnusable, OSError, ByjyError: the file is good for nothing. A disk that is full is no damaged backup.
     """
     backups = await in_thread(lambda _: folder.backups())
     work = _Assembly(folder, backups, name, point, part, erased)
@@ -123,6 +128,7 @@ class _Assembly:
         self._folder = folder
         self._target = folder.target
         self._backups = [one for one in backups if one.state is not State.INCOMPLETE]
+        self._damaged = [one for one in backups if one.is_damaged]
         self._name, self._point, self._part = name, point, part
         self._erased = erased
 
@@ -143,27 +149,41 @@ class _Assembly:
         return [one for one in good if self._may_be_before(one)]
 
     def made(self, backup: Backup, thorough: bool, stop: threading.Event) -> tuple[Assembled, Facts]:
-        """The database of one backup, and what is to be expected of it."""
+        """The database of one backup, and what is to be expected of it.
+
+        Where files are gone afterwards that were there, their writer has put them together: it is made again.
+        """
         try:
-            return self._made(backup, thorough, stop)
+            for _ in range(LOOKS):
+                listed = segment_folder.listed(self._target)
+                done, expected = self._made(backup, listed, thorough, stop)
+                if not (done.problems or done.notes) or not segment_folder.has_changed(self._target, listed):
+                    break
+            return done, expected
         except sqlite3.DatabaseError as error:
             if stop.is_set():
                 raise Stopped from None
+            if _is_of_the_machine(error):
+                raise FolderUnusable(self._part.parent, str(error)) from error
             raise BackupDamaged(backup.name, [f"it cannot be read: {error}"]) from error
 
-    def _made(self, backup: Backup, thorough: bool, stop: threading.Event) -> tuple[Assembled, Facts]:
+    def _made(self, backup: Backup, listed: Segments, thorough: bool, stop: threading.Event) -> tuple[Assembled, Facts]:
         self._unpacked(backup, self._part, stop)
-        listed = segment_folder.listed(self._target)
         manifest = backup.known()
         with opened(self._part) as connection:
             applying = Applying(connection, self._target, manifest, stop)
             if self._point.instant is not None and applying.recorded_at > self._point.instant:
                 raise _Beyond
-            applied, path, files = self._applied(applying, listed, manifest.facts)
-            problems = _problems(applied, path, applying.number)
+            applied, path, files = self._applied(applying, listed, manifest)
+            problems = _problems(applied, path, max(applying.number, manifest.segment))
+            lost = [f"{one.name}: {one.problem}" for one in self._damaged if _is_newer(one, backup)]
+            problems = problems if applied.reached else lost + problems + self._untold(backup, applying.head, path)
             if not applied.reached and not problems and self._point.position is not None:
                 raise PointUnknown(self._folder.where, self._point.position, applying.head)
-            known, notes = self._known_erased(backup, listed, files, stop)
+            known, notes = erased_since(
+                backup, self._backups, lambda one: self._erased_in(one, stop), self._target, listed, files
+            )
+            notes = self._failed(backup) + (lost if applied.reached else []) + notes
             erased = applying.erase({**path.erased, **known, **self._erased})
             done = Assembled(backup, applying.head, applying.recorded_at, applied.segments, erased, problems, notes)
         expected = self._expected(manifest.facts, applying, applied.segments)
@@ -184,18 +204,40 @@ class _Assembly:
             return manifest.facts.head <= self._point.position
         return self._point.instant is None or _recorded_at(manifest) <= self._point.instant
 
-    def _unpacked(self, backup: Backup, file: Path, stop: threading.Event) -> None:
-        with self._folder.data(backup) as packed:
-            self.refuse(backup, unpack(packed, backup.known(), file, stop))
+    def _untold(self, base: Backup, head: int, path: SegmentPath) -> list[str]:
+        """Events in a backup behind an instant that no segment tells of, so that they may be of before it."""
+        if self._point.instant is None:
+            return []
+        told = path.links[-1].head.number if path.links else 0
+        known = [one.known() for one in self._backups if _is_newer(one, base)]
+        behind = [one for one in known if one.facts.head > head and one.segment >= told]
+        return [
+            f"positions {head + 1} to {one.facts.head} are in no segment, only in {one.name}" for one in behind[-1:]
+        ]
 
-    def _applied(self, applying: Applying, listed: Segments, base: Facts) -> tuple[Applied, SegmentPath, set[str]]:
+    def _failed(self, base: Backup) -> list[str]:
+        """What is newer, and known to be damaged."""
+        failed = [one for one in self._backups if one.state is State.FAILED and _is_newer(one, base)]
+        return [f"{one.name} is passed over, it failed: {one.known().problems[0]}" for one in failed]
+
+    def _unpacked(self, backup: Backup, file: Path, stop: threading.Event) -> None:
+        try:
+            with self._folder.data(backup) as packed:
+                problems = unpack(packed, backup.known(), file, stop)
+        except FolderUnusable as error:
+            if not self._target.is_exclusive:
+                raise  # a network that fails damages no backup
+            problems = [f"it cannot be read: {error.reason}"]
+        self.refuse(backup, problems)
+
+    def _applied(self, applying: Applying, listed: Segments, base: Manifest) -> tuple[Applied, SegmentPath, set[str]]:
         """Segments up to the point; the answer tells of which files, too."""
         if self._name != LATEST and self._point.is_latest:
             return Applied(0, True, None), SegmentPath([], [], {}), set()
-        log_id = None if base.log_id is None else bytes.fromhex(base.log_id)
+        head, log_id = base.facts.head, None if base.facts.log_id is None else bytes.fromhex(base.facts.log_id)
         for bound in self._bounds():
-            files = listed.since(base.head, bound)
-            path = followed(self._target, files, log_id)
+            files = listed.since(head, base.segment, bound)
+            path = followed(self._target, files, log_id, head, base.segment)
             applied = applying.apply(path.links, self._point)
             if applied.reached or applied.problem is not None:
                 break
@@ -212,29 +254,7 @@ class _Assembly:
         else:
             yield None
 
-    def _known_erased(
-        self, base: Backup, listed: Segments, read: set[str], stop: threading.Event
-    ) -> tuple[dict[bytes, int], list[str]]:
-        """What the newest backup knows to be erased, and the segments behind it that were not read yet."""
-        erased: dict[bytes, int] = {}
-        notes: list[str] = []
-        behind = base
-        for one in self._backups:
-            if one.known().sequence <= base.known().sequence:
-                break
-            try:
-                erased.update(self._erased_in(one, stop))
-            except (BackupDamaged, sqlite3.Error, OSError) as error:
-                notes.append(f"{one.name} was not asked what was erased: {error}")
-                continue
-            behind = one
-            break
-        files = [one for one in listed.since(behind.known().facts.head) if one.name not in read]
-        path = followed(self._target, files, None)
-        notes += [f"{damage}: what was erased by then is not known from it" for damage in path.damages]
-        return {**erased, **path.erased}, notes
-
-    def _erased_in(self, backup: Backup, stop: threading.Event) -> dict[bytes, int]:
+    def _erased_in(self, backup: Backup, stop: threading.Event) -> Erased:
         file = self._part.with_name(self._part.name + KEYS)
         try:
             self._unpacked(backup, file, stop)
@@ -257,6 +277,7 @@ class _Assembly:
             head=base.head + added,
             head_leaf=applying.leaf.hex() if applying.leaf is not None and added else base.head_leaf,
             checkpoint=found.checkpoint,
+            head_recorded_at=applying.recorded_at if added else base.head_recorded_at,
             rows=base.rows | beside | {"events": base.rows.get("events", 0) + added},
         )
 
@@ -267,15 +288,20 @@ def _recorded_at(manifest: Manifest) -> int:
     return (manifest.created_at if manifest.facts.head else 0) if known is None else known
 
 
-def erased_in(connection: sqlite3.Connection) -> dict[bytes, int]:
-    """The data keys that a database knows to be erased, and when they were; none if it has no key store."""
-    with suppress(sqlite3.OperationalError):
-        return dict(connection.execute(_ERASED).fetchall())
-    return {}
+def _is_newer(damaged: Backup, backup: Backup) -> bool:
+    """As far as is known of one that cannot be used."""
+    if damaged.manifest is None:
+        return damaged.name > backup.name
+    return damaged.manifest.sequence > backup.known().sequence
+
+
+def _is_of_the_machine(error: sqlite3.DatabaseError) -> bool:
+    """Whether it is no fault of the file, such as a full disk."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in _OF_THE_MACHINE
 
 
 def _problems(applied: Applied, path: SegmentPath, last: int) -> list[str]:
-    """What kept it from going further: behind the last segment that was taken over."""
+    """What kept it from going further: behind the last segment that was taken over, or is older than the backup."""
     if applied.reached:
         return []
     behind = [str(one) for one in path.damages if one.last > last]

@@ -20,11 +20,11 @@ from typing import NamedTuple
 import sqlalchemy as sa
 import structlog
 
-from byjy_events.backup import base, segment_report, snapshot
+from byjy_events.backup import base, segment_folder, segment_report, snapshot
 from byjy_events.backup.checking import Found, TablesCheck, audit_problems, database_problems, is_auditable, unpack
 from byjy_events.backup.compressed import Stopped, compress
 from byjy_events.backup.errors import BackupFailed, FolderOfAnother, SpaceShort
-from byjy_events.backup.folder import LATEST, Backup, BackupFolder
+from byjy_events.backup.folder import LATEST, Backup, BackupFolder, State
 from byjy_events.backup.manifest import FORMAT, Check, Facts, Manifest, name_of
 from byjy_events.backup.origin import Origin, failing, origin_of
 from byjy_events.backup.retention import expired
@@ -134,20 +134,22 @@ class Backups:
     async def _made(self, origin: Origin, size: int, every: timedelta | None, thorough: bool) -> Backup:
         began = time.monotonic()
         self._refuse_short(2 * size)
-        with self.folder.scratch() as scratch:
+        async with self.folder.scratch() as scratch:
             created_at = await in_thread(lambda _: self._unused_moment())
+            segment = await in_thread(lambda _: segment_folder.listed(self.folder.target).last)  # before it is copied
             copy = scratch / "copy.db"
             if origin.goes_on and not thorough:
                 with failing(origin.name):
                     await in_thread(lambda stop: base.lay(self.folder, copy, stop))
             await origin.copy(copy)
-            return await in_thread(lambda stop: self._packed(origin, copy, created_at, began, every, stop))
+            return await in_thread(lambda stop: self._packed(origin, copy, created_at, segment, began, every, stop))
 
     def _packed(
         self,
         origin: Origin,
         copy: Path,
         created_at: int,
+        segment: int,
         began: float,
         every: timedelta | None,
         stop: threading.Event,
@@ -170,6 +172,7 @@ class Backups:
                 round(time.monotonic() - began, 3),
                 every.total_seconds() if every is not None else None,
                 origin=origin.kind,
+                segment=segment,
             )
             return self.folder.publish(packed, manifest, stop)
         except (sqlite3.Error, OSError) as error:
@@ -181,13 +184,12 @@ class Backups:
         Raises:
             FolderOfAnother: it is of another log.
         """
-        newest = next((one for one in self.folder.backups() if one.manifest is not None), None)
-        if newest is None or newest.manifest is None:
-            return 0
-        known = newest.manifest.facts.log_id
-        if known is not None and facts.log_id != known:
-            raise FolderOfAnother(self.folder.where, newest.name)
-        return newest.manifest.sequence
+        backups = [one for one in self.folder.backups() if one.manifest is not None]
+        good = next((one for one in backups if one.state is not State.FAILED), None)
+        known = good.manifest.facts.log_id if good is not None and good.manifest is not None else None
+        if good is not None and known is not None and facts.log_id != known:
+            raise FolderOfAnother(self.folder.where, good.name)
+        return max((one.manifest.sequence for one in backups if one.manifest is not None), default=0)
 
     def _unused_moment(self) -> int:
         taken = self.folder.names()
@@ -205,9 +207,10 @@ class Backups:
         manifest = backup.known()
         began = time.monotonic()
         self._refuse_short(manifest.plain.size)
-        with self.folder.scratch() as scratch, self.folder.workplace.usable():
+        async with self.folder.scratch() as scratch:
             target = scratch / "restored.db"
-            problems, notes = await looked_at(self.folder, backup, target, thorough=thorough, tables=tables)
+            with self.folder.workplace.usable():
+                problems, notes = await looked_at(self.folder, backup, target, thorough=thorough, tables=tables)
         seconds = round(time.monotonic() - began, 3)
         audited = thorough and is_auditable(manifest.facts)
         check = Check(self._clock(), audited, seconds, tuple(problems), tuple(notes))

@@ -60,7 +60,7 @@ def database_problems(database: Path, expected: Facts, *, thorough: bool, stop: 
         with unchanging(database) as connection:
             connection.set_progress_handler(stop.is_set, 10_000)
             return list(_problems(connection, expected, thorough=thorough))
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # what SQLite says of a schema may be no text
         if stop.is_set():
             raise Stopped from None
         return [f"it cannot be read: {error}"]
@@ -105,6 +105,8 @@ def _differences(found: Facts, expected: Facts) -> Iterator[str]:
     for field in ("log_id", "head", "head_leaf", "checkpoint", "revision"):
         if getattr(found, field) != getattr(expected, field):
             yield f"{field} is {getattr(found, field)}, not {getattr(expected, field)} as its manifest says"
+    if expected.head_recorded_at not in {None, found.head_recorded_at}:  # which an older program does not say
+        yield f"head_recorded_at is {found.head_recorded_at}, not {expected.head_recorded_at} as its manifest says"
     for table in sorted(found.rows.keys() | expected.rows.keys()):
         if found.rows.get(table) != expected.rows.get(table):
             yield f"{table} has {found.rows.get(table)} rows, not {expected.rows.get(table)} as its manifest says"

@@ -6,12 +6,14 @@ import os
 import threading
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import zstandard
 
 from byjy_events.backup.manifest import Content, private
-from byjy_events.backup.target import Readable
+
+if TYPE_CHECKING:
+    from byjy_events.backup.target import Readable
 
 CHUNK_BYTES = 1 << 20
 LEVEL = 3

@@ -98,7 +98,7 @@ async def _scratch(database: str) -> AsyncIterator[Path]:
     workplace = TemporaryWorkplace(database)
     async with workplace.locked(patience_seconds=0):
         await in_thread(lambda _: workplace.sweep())
-        with workplace.scratch() as scratch:
+        async with workplace.scratch() as scratch:
             yield scratch
 
 

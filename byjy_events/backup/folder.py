@@ -31,6 +31,7 @@ from byjy_events.backup.workplace import LOCK, SCHEDULER_LOCK
 __all__ = ["LATEST", "LOCK", "SCHEDULER_LOCK", "Backup", "BackupFolder", "State"]
 
 LATEST = "latest"
+UNFINISHED = "it has no manifest: it was never finished"
 LEFTOVER_SECONDS = 86_400
 """What is incomplete is deleted when it is older: somebody may be copying a backup there."""
 
@@ -72,6 +73,11 @@ class Backup(NamedTuple):
         if self.manifest.problems:
             return State.FAILED
         return State.UNVERIFIED if self.manifest.check is None else State.VERIFIED
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it is incomplete and was not: its manifest cannot be read, or its data is missing."""
+        return self.problem not in {None, UNFINISHED}
 
     @property
     def path(self) -> Path:
@@ -170,7 +176,7 @@ class BackupFolder:
         """While nobody else on this machine works there; see :meth:`Workplace.locked`."""
         return self.workplace.locked(work, patience_seconds)
 
-    def scratch(self) -> AbstractContextManager[Path]:
+    def scratch(self) -> AbstractAsyncContextManager[Path]:
         """A folder on this machine for what is thrown away at the end. The lock has to be held."""
         return self.workplace.scratch()
 
@@ -220,7 +226,7 @@ class BackupFolder:
     def _backup(self, name: str, files: Mapping[str, FileInfo], manifest: Manifest | str | None) -> Backup:
         where = self._where(name + DATA)
         if manifest is None:
-            return Backup(name, where, None, "it has no manifest: it was never finished")
+            return Backup(name, where, None, UNFINISHED)
         if isinstance(manifest, str):
             return Backup(name, where, None, manifest)
         return Backup(name, where, manifest, None if name + DATA in files else "its data is missing")

@@ -30,7 +30,7 @@ class FolderTarget:
 
     def has(self, name: str) -> bool:
         with self.workplace.usable():
-            return (self.where / name).exists()
+            return os.path.lexists(self.where / name)  # also a link to a disk that is away
 
     def read(self, name: str) -> bytes:
         return (self.where / name).read_bytes()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cached_property
@@ -48,12 +48,12 @@ class FsspecTarget:
     is_exclusive = False
 
     def __init__(self, url: str, **options: object) -> None:
-        self._url = url
-        self._options = options
+        self._access = _hidden(url, options)
         self._secrets = secrets_in(url, options)
         self.where = shown(url).rstrip("/")
+        del url, options  # a traceback may show this frame
         with self.usable():
-            _refuse_unknown(url)
+            _refuse_unknown(self._access()[0])
             self.workplace = TemporaryWorkplace(self.where)
 
     def __repr__(self) -> str:
@@ -152,6 +152,8 @@ class FsspecTarget:
         try:
             yield at + PART
             self._store.mv(at + PART, at)
+            if self._store.exists(at + PART):  # some servers replace nothing, and do not say so
+                raise OSError(f"{name} could not be renamed")
         except BaseException:
             with contextlib.suppress(Exception):
                 self._store.rm_file(at + PART)
@@ -181,14 +183,8 @@ class FsspecTarget:
     @cached_property
     def _opened(self) -> tuple[Any, str]:
         """The filesystem, which may connect, and the path in it."""
-        from fsspec.core import url_to_fs
-
-        with self.usable():
-            store, root = url_to_fs(self._url, skip_instance_cache=True, **self._options)
-            user = user_info(self._url)
-            if user and f"{user}@" in root:
-                raise ValueError("such a URL has no place for what gives access: it belongs in the environment")
-            return store, root.rstrip("/")
+        with self.usable():  # what this frame knows may be shown, but not what those inside of it do
+            return _opened(*self._access())
 
 
 class _Guarded:
@@ -201,6 +197,23 @@ class _Guarded:
     def read(self, count: int) -> bytes:
         with self._target.usable():
             return bytes(self._file.read(count))
+
+
+def _hidden(url: str, options: dict[str, Any]) -> Callable[[], tuple[str, dict[str, Any]]]:
+    """What gives access, where nothing that shows variables finds it."""
+    return lambda: (url, options)
+
+
+def _opened(url: str, options: dict[str, Any]) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs
+
+    store, root = url_to_fs(url, skip_instance_cache=True, **options)
+    user = user_info(url)
+    if user and f"{user}@" in root:
+        raise ValueError("such a URL has no place for what gives access: it belongs in the environment")
+    if "//" in root and "s3" in store.protocol:  # some such are written to and never listed
+        raise ValueError("a name is missing between two slashes")
+    return store, root.rstrip("/")
 
 
 def _refuse_unknown(url: str) -> None:

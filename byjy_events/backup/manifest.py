@@ -7,14 +7,20 @@ import os
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 FORMAT = 1
 DATA, MANIFEST = ".db.zst", ".json"
 LONGEST_BYTES = 1 << 20
 """A longer file is no manifest."""
+
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""Of things, bytes, or nanoseconds since 1970."""
+
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z", re.ASCII)
 
@@ -44,20 +50,20 @@ class Facts(Struct, frozen=True, forbid_unknown_fields=True):
         head_recorded_at: of the last event, nanoseconds UTC; None: there is none, or an older program made the backup.
     """
 
-    log_id: str | None
-    head: int
-    head_leaf: str | None
+    log_id: Digest | None
+    head: Count
+    head_leaf: Digest | None
     checkpoint: str | None
     revision: str | None
     rows: dict[str, int]
-    head_recorded_at: int | None = None
+    head_recorded_at: Count | None = None
 
 
 class Content(Struct, frozen=True, forbid_unknown_fields=True):
     """A file: its bytes and their SHA-256 in hexadecimal digits."""
 
-    size: int
-    sha256: str
+    size: Count
+    sha256: Digest
 
 
 class Check(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +76,7 @@ class Check(Struct, frozen=True, forbid_unknown_fields=True):
         notes: what could not be looked at, and why.
     """
 
-    at: int
+    at: Count
     thorough: bool
     seconds: float
     problems: tuple[str, ...] = ()
@@ -88,20 +94,23 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
         check: the newest verification.
         thorough_check: the newest that was thorough; no other overrules what it found.
         origin: the kind of database that it was made of.
+        segment: the number of the last segment in the folder when it was begun; 0: there was none. Those that come
+            later are younger, whatever the clock did.
     """
 
     format: int
-    sequence: int
-    created_at: int
+    sequence: Count
+    created_at: Count
     facts: Facts
     compressed: Content
     plain: Content
     program: str
     seconds: float
-    every_seconds: float | None = None
+    every_seconds: Annotated[float, Meta(ge=0)] | None = None
     check: Check | None = None
     thorough_check: Check | None = None
     origin: Kind = Kind.SQLITE
+    segment: Count = 0
 
     @property
     def name(self) -> str:

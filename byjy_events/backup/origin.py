@@ -16,24 +16,31 @@ from typing import Protocol
 
 import asyncpg
 import sqlalchemy as sa
+import structlog
 
 from byjy_events.backup import snapshot
 from byjy_events.backup.errors import BackupFailed
 from byjy_events.backup.manifest import Kind
 from byjy_events.backup.threads import in_own_loop, in_thread
-from byjy_events.copying import CopyError, CopyFailed, TargetAhead, TargetIsAnother, copy_log
+from byjy_events.copying import CopyError, CopyFailed, LogDamaged, TargetAhead, TargetIsAnother, copy_log
 from byjy_events.database import display, is_sqlite, open_engine, parse_url, sqlite_path
 from byjy_events.errors import LogUnavailable, SchemaMismatch
 from byjy_events.log import EventLog
 from byjy_events.migrating import current_revision, ensure_schema
 from byjy_events.schema import SCHEMA_REVISION
 
+ANSWER_SECONDS = 60.0
+"""A server that says nothing for so long is gone. A network that fails may not say so, and who reads waits for ever."""
+
 _COPIED = ["events", "merkle_nodes", "tree_checkpoints", "key_store", "system_logs"]
 _SIZE = "SELECT coalesce(sum(pg_total_relation_size(to_regclass(name))), 0) FROM unnest(CAST(:names AS text[])) AS name"
 _NO_LOG = "there is no log in it"
 _TROUBLE = (
     LogUnavailable, sqlite3.Error, OSError, sa.exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError,
+    UnicodeDecodeError,  # what SQLite says of a damaged schema may be no text
 )  # fmt: skip
+
+_log = structlog.get_logger("byjy_events")
 
 
 class Origin(Protocol):
@@ -66,6 +73,16 @@ class Origin(Protocol):
     async def copy(self, target: Path) -> None:
         """Copy it into a file, which need not survive a power failure. Cancelled, it may be left half made."""
         ...
+
+
+def impatient(database: str | sa.URL) -> sa.URL:
+    """The URL for reading pieces: what takes a server longer than :data:`ANSWER_SECONDS` fails.
+
+    Raises:
+        InvalidDatabaseUrl: it is no database.
+    """
+    url = parse_url(database)
+    return url if is_sqlite(url) else url.update_query_dict({"command_timeout": str(ANSWER_SECONDS)})
 
 
 def origin_of(database: str | sa.URL) -> Origin:
@@ -108,7 +125,7 @@ class PostgresOrigin:
     kind, goes_on = Kind.POSTGRESQL, True
 
     def __init__(self, url: sa.URL) -> None:
-        self._url = url
+        self._url = impatient(url)
         self.name = display(url)
 
     async def size(self) -> int:
@@ -116,7 +133,7 @@ class PostgresOrigin:
         with failing(self.name):
             if await current_revision(engine) is None:
                 raise BackupFailed(self.name, _NO_LOG)
-            await ensure_schema(engine)
+            await ensure_schema(engine, display_url=self.name)
             async with engine.connect() as connection:
                 return int(await connection.scalar(sa.text(_SIZE), {"names": _COPIED}) or 0)
 
@@ -129,7 +146,9 @@ class PostgresOrigin:
     async def _copied(self, target: Path) -> None:
         try:
             await self._gone_on(target)
-        except (TargetAhead, TargetIsAnother):  # the log was restored to an earlier state since
+        except (TargetAhead, TargetIsAnother) as error:  # the log was restored to an earlier state since
+            cause = "ends before" if isinstance(error, TargetAhead) else "is another than"
+            _log.warning("backup_begins_anew", database=self.name, cause=f"the log {cause} that of the newest backup")
             _remove(target)
             await self._gone_on(target)
 
@@ -160,9 +179,16 @@ def failing(name: str) -> Iterator[None]:
     except snapshot.NoLogInside:
         raise BackupFailed(name, _NO_LOG) from None
     except CopyFailed as error:
-        raise BackupFailed(name, error.cause) from error
+        raise BackupFailed(name, _said(error.cause)) from error
+    except LogDamaged as error:
+        raise BackupFailed(name, f"its log is damaged at position {error.position}: {error.reason}") from error
     except CopyError as error:
         raise BackupFailed(name, str(error)) from error
     except _TROUBLE as error:
         said = error.cause if isinstance(error, LogUnavailable) else str(getattr(error, "orig", None) or error)
-        raise BackupFailed(name, said.partition("\n")[0] or type(error).__name__) from error
+        raise BackupFailed(name, _said(said.partition("\n")[0] or type(error).__name__)) from error
+
+
+def _said(cause: str) -> str:
+    """In words, where the driver has none."""
+    return f"the server did not answer for {ANSWER_SECONDS:g} s" if cause == TimeoutError.__name__ else cause

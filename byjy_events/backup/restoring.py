@@ -26,8 +26,9 @@ from typing import NamedTuple
 import portalocker
 from portalocker import LockFlags
 
-from byjy_events.backup.assembly import KEYS, assembled, erased_in
+from byjy_events.backup.assembly import KEYS, assembled
 from byjy_events.backup.checking import TablesCheck
+from byjy_events.backup.erasures import Erased, erased_in
 from byjy_events.backup.errors import FolderUnusable, SpaceShort, TargetExists, TargetInUse
 from byjy_events.backup.folder import Backup, BackupFolder
 from byjy_events.backup.manifest import name_of
@@ -113,27 +114,31 @@ async def restore(
         if free < plain:
             raise SpaceShort(target.parent, plain, free)
         with _part(target) as part:
-            known = {**await in_thread(lambda _: _erased_in(target)), **(erased or {})}
+            known, unread = await in_thread(lambda _: _erased_in(target))
+            known |= erased or {}
             done = await assembled(backups, name, to, part, erased=known, thorough=thorough, tables=tables)
             kept = await in_thread(lambda _: _put(part, target, replace=replace, force=force))
     except OSError as error:
         raise FolderUnusable(target.parent, error.strerror or str(error)) from error
     seconds = time.monotonic() - began
     return Restored(
-        done.backup, target, kept, seconds, done.notes, done.problems, done.head, done.recorded_at, done.segments,
-        done.erased,
+        done.backup, target, kept, seconds, unread + done.notes, done.problems, done.head, done.recorded_at,
+        done.segments, done.erased,
     )  # fmt: skip
 
 
-def _erased_in(target: Path) -> dict[bytes, int]:
-    """What the database that is replaced knows to be erased: nobody knows more. Keys of another log are not ours."""
+def _erased_in(target: Path) -> tuple[Erased, list[str]]:
+    """What the database that is replaced knows to be erased: nobody knows more. Keys of another log are not ours.
+
+    The rest of the answer is why it could not be asked.
+    """
     if not target.is_file():
-        return {}
+        return {}, []
     try:
         with source(target) as connection:
-            return erased_in(connection)
-    except sqlite3.Error:
-        return {}  # it is damaged, or none
+            return erased_in(connection), []
+    except sqlite3.Error as error:
+        return {}, [f"{target} was not asked what was erased: {error}"]
 
 
 def _resolved(path: str | os.PathLike[str]) -> Path:

@@ -23,7 +23,7 @@ from msgspec import Struct
 
 FORMAT = 1
 LEVEL = 3
-LONGEST_BYTES = 1 << 30
+LONGEST_BYTES = 1 << 32
 """A body that is longer when it is decompressed was not made here."""
 
 _MAGIC = b"BYJYSEG1"
@@ -123,10 +123,11 @@ class Segment(NamedTuple):
         Raises:
             Damaged: it cannot be decompressed, or is something else.
         """
-        start = _FIXED_BYTES + _LENGTHS.unpack_from(self.data, len(_MAGIC))[0]
+        packed = self.data[_FIXED_BYTES + _LENGTHS.unpack_from(self.data, len(_MAGIC))[0] :]
         try:
-            plain = zstandard.ZstdDecompressor().decompress(self.data[start:], max_output_size=LONGEST_BYTES)
-            return msgspec.msgpack.decode(plain, type=Body)
+            if not 0 <= zstandard.frame_content_size(packed) < LONGEST_BYTES:
+                raise Damaged("it is too long")
+            return msgspec.msgpack.decode(zstandard.ZstdDecompressor().decompress(packed), type=Body)
         except (zstandard.ZstdError, msgspec.MsgspecError) as error:
             raise Damaged(str(error)) from None
 

@@ -139,11 +139,23 @@ class Applying:
     def _of_this_history(self, links: Sequence[Link]) -> Sequence[Link]:
         """Without those of a history that was given up by restoring to an earlier point, before the backup was made."""
         for place in range(len(links) - 1, -1, -1):
-            if not self._agrees(links[place]):
-                if self._is_younger(links[place]):
+            link = links[place]
+            if not self._agrees(link) or self._was_left(link):
+                if self._is_younger(link):
                     raise AnotherHistory
                 return links[place + 1 :]
+            if link.head.after <= self.base <= link.upto:
+                break  # the backup is of this history, whatever came in between
         return links
+
+    def _was_left(self, link: Link) -> bool:
+        """Whether between a segment and the backup the log was restored to an earlier point.
+
+        Either the backup is younger, and does not go as far; or a writer that knew of the backup did not find as much.
+        """
+        if not self._is_younger(link):
+            return link.head.seen > self.base
+        return link.head.backup >= self._manifest.sequence and link.head.seen < self.base
 
     def _agrees(self, link: Link) -> bool:
         """Whether the events that a segment tells of and the backup has are the same."""
@@ -161,8 +173,8 @@ class Applying:
         return row[0] if row else None
 
     def _is_younger(self, link: Link) -> bool:
-        """Whether a segment was written after the backup was made."""
-        return link.head.backup >= self._manifest.sequence or link.head.created_at > self._manifest.created_at
+        """Whether a segment was written after the backup was begun, whatever the clocks said."""
+        return link.head.number > self._manifest.segment
 
     def _is_reached(self, point: Point) -> bool:
         return self._is_beyond or (point.position is not None and self.head >= point.position)
@@ -241,7 +253,8 @@ class Applying:
         is_newer = link.head.seen > self.base or self._is_younger(link)
         for table, rows in body.tables.items():
             if table in _TREE_KEYS:
-                self._tree.append((table, rows))
+                counting = [row for row in rows.rows if _size(table, rows.columns, row) <= link.upto]
+                self._tree.append((table, Rows(rows.columns, counting)))
             elif table == "key_store":
                 self._add(table, rows, rows.rows, _CHANGED if is_newer else _ERASED)
             elif table == "system_logs":

@@ -2,14 +2,15 @@
 
 A name says which segments are in the file, the position that they begin behind, and the one that the last goes up to:
 ``segments-0000000001-0000000500-203117-217003.seg``. When several files are put together, the one that holds them all
-is there before they are deleted; a process that is killed in between leaves files with nothing new in them, which are
-passed over and deleted by the next one.
+is there, and was read back, before they are deleted; a process that is killed in between leaves files with nothing new
+in them, which the next one deletes. Until then they stand in for one that is damaged: a name alone proves nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ class SegmentFile(NamedTuple):
         first, last: numbers of the segments in it.
         after: the lowest position that one of them begins behind.
         upto: the position that the last one goes up to.
+        covered: files whose segments should all be in this one.
     """
 
     name: str
@@ -39,7 +41,7 @@ class SegmentFile(NamedTuple):
     last: int
     after: int
     upto: int
-    size: int
+    covered: tuple[SegmentFile, ...] = ()
 
 
 class Damage(NamedTuple):
@@ -68,11 +70,11 @@ class Segments(NamedTuple):
 
     Attributes:
         files: in order of their numbers; what lies between two of them is missing.
-        superfluous: files whose segments are all in another one, and half written ones.
+        parts: names of half written ones.
     """
 
     files: list[SegmentFile]
-    superfluous: list[str]
+    parts: list[str]
 
     @property
     def last(self) -> int:
@@ -84,21 +86,34 @@ class Segments(NamedTuple):
         """What lies between two files."""
         return [Damage(one.last + 1, two.first - 1) for one, two in pairwise(self.files) if two.first > one.last + 1]
 
-    def since(self, position: int, upto: int | None = None) -> list[SegmentFile]:
-        """The files with all that was written when the log ended at a position or behind it, and one before.
+    def since(self, position: int, number: int | None = None, upto: int | None = None) -> list[SegmentFile]:
+        """The files with all that was written since a backup was begun, and with what that goes on from.
 
         Args:
+            position: that the backup ends with.
+            number: of the last segment that was there when it was begun; None: nobody knows.
             upto: without those that are not needed to know the log up to there, but for the next one: what is
                 missing in between shows by it.
         """
-        start = len(self.files)
-        while start and self.files[start - 1].upto >= position:
-            start -= 1
-        start = max(0, start - 1)
+        start = self.start(position, number)
         if upto is None:
             return self.files[start:]
         needed = [place for place, one in enumerate(self.files) if one.after < upto]
         return self.files[start : max([start, *needed]) + 2]
+
+    def start(self, position: int, number: int | None = None) -> int:
+        """The place of the first of those files.
+
+        Where the log was restored to an earlier point, the next segment goes on from one that ended there, and that
+        may be long before.
+        """
+        counting = (one.upto >= position or (number is not None and one.last > number) for one in self.files)
+        start = max(0, next((place for place, counts in enumerate(counting) if counts), len(self.files)) - 1)
+        for place in range(len(self.files) - 1, 0, -1):
+            back = self.files[place].after
+            if place > start and back < self.files[place - 1].upto:
+                start = min(start, next(at for at, one in enumerate(self.files) if one.upto >= back))
+        return start
 
 
 def listed(target: Target) -> Segments:
@@ -107,16 +122,15 @@ def listed(target: Target) -> Segments:
     Raises:
         FolderUnusable: it cannot be read.
     """
-    found = target.files()
-    sizes = {name: info.size for name, info in found.items()}
+    found = target.files().keys()
+    parts = [name for name in found if name.endswith(PART) and _NAME.fullmatch(name.removesuffix(PART))]
     files: list[SegmentFile] = []
-    superfluous = [name for name in sizes if name.endswith(PART) and _NAME.fullmatch(name.removesuffix(PART))]
-    for one in sorted(_parsed(sizes), key=lambda one: (one.first, -one.last)):
+    for one in sorted(_parsed(found), key=lambda one: (one.first, -one.last)):
         if files and one.last <= files[-1].last:
-            superfluous.append(one.name)
+            files[-1] = files[-1]._replace(covered=(*files[-1].covered, one))
         else:
             files.append(one)
-    return Segments(files, superfluous)
+    return Segments(files, parts)
 
 
 def name_of(segments: Sequence[Segment]) -> str:
@@ -127,6 +141,16 @@ def name_of(segments: Sequence[Segment]) -> str:
 
 def read(target: Target, file: SegmentFile) -> tuple[list[Segment], Damage | None]:
     """The segments in a file that are what its name says, and what is not."""
+    good, damage = _read(target, file)
+    if damage is None:
+        return good, None
+    for one in file.covered:
+        if one.first == file.first + len(good):
+            good += _read(target, one)[0]
+    return good, damage._replace(first=max(damage.first, min(file.first + len(good), damage.last)))
+
+
+def _read(target: Target, file: SegmentFile) -> tuple[list[Segment], Damage | None]:
     try:
         found, reason = segments_of(target.read(file.name))
     except OSError as error:
@@ -175,39 +199,62 @@ def put_together(target: Target, found: Segments) -> None:
     _replace(target, run, names)
 
 
-def remove(target: Target, names: Sequence[str]) -> None:
-    """Delete files, the first ones first.
+def sweep(target: Target, found: Segments) -> None:
+    """Delete what a process that was killed left: half written files, and those whose segments are all in another one.
 
     Raises:
         FolderUnusable: not all are deleted.
     """
-    for name in names:
+    for name in found.parts:
         target.remove(name)
+    for file in found.files:
+        whole = {one.digest for one in _read(target, file)[0]} if file.covered else set()
+        for one in file.covered:
+            segments, damage = _read(target, one)
+            if damage is None and whole.issuperset(segment.digest for segment in segments):
+                target.remove(one.name)
 
 
-def unneeded(found: Segments, oldest_head: int) -> list[SegmentFile]:
-    """The files that end before the oldest backup does, so that none builds upon them: a beginning of all."""
-    for place, one in enumerate(found.files):
-        if one.upto >= oldest_head:
-            return found.files[: max(0, place - 1)]  # the one before tells whether the next is the first that counts
-    return found.files[:-1]
+def has_changed(target: Target, found: Segments) -> bool:
+    """Whether files are gone since they were listed: put together by their writer, or pruned.
+
+    Raises:
+        FolderUnusable: it cannot be read.
+    """
+    return not target.files().keys() >= {one.name for one in found.files}
 
 
-def _parsed(sizes: Mapping[str, int]) -> Iterator[SegmentFile]:
-    for name, size in sizes.items():
+def unneeded(found: Segments, backups: Iterable[tuple[int, int]]) -> list[SegmentFile]:
+    """The files that none of some backups builds upon: a beginning of all.
+
+    Args:
+        backups: where each ends, and the number of the last segment that was there when it was begun.
+    """
+    return found.files[: min((found.start(*one) for one in backups), default=0)]
+
+
+def _parsed(names: Iterable[str]) -> Iterator[SegmentFile]:
+    for name in names:
         if match := _NAME.fullmatch(name):
             first, last, after, upto = map(int, match.groups())
             if 1 <= first <= last:
-                yield SegmentFile(name, first, last, after, upto, size)
+                yield SegmentFile(name, first, last, after, upto)
 
 
 def _fits(run: Sequence[Segment], one: Segment) -> bool:
-    """Whether it may follow upon others in one file."""
+    """Whether it may follow upon others in one file, whose name has to tell how far all of them go."""
     size = sum(len(other.data) for other in run) + len(one.data)
-    return not run or (one.head.number == run[-1].head.number + 1 and size <= LONGEST_BYTES)
+    if not run:
+        return True
+    last = run[-1].head
+    return one.head.number == last.number + 1 and one.head.after >= last.upto and size <= LONGEST_BYTES
 
 
 def _replace(target: Target, run: Sequence[Segment], names: Sequence[str]) -> None:
-    if len(run) > 1:
-        write(target, run)
-        remove(target, names)
+    if len(run) < 2:
+        return
+    write(target, run)
+    with suppress(OSError):  # it cannot be read: then the others stay
+        if target.read(name_of(run)) == b"".join(one.data for one in run):
+            for name in names:
+                target.remove(name)

@@ -3,7 +3,8 @@
 A segment counts if it names the digest of one that counts, which is the one before, or, where a writer found that one
 damaged or the log restored to an earlier point, one before that: then what lies between counts no longer. One that
 names none begins behind a backup. So what is missing, altered, of another place or of another log breaks the chain, and
-nothing behind the break counts but what a writer has written since that goes on from before it.
+nothing behind the break counts but what a writer has written since that goes on from before it. A break before the
+backup that one builds upon is none: what was written then is in it.
 """
 
 from __future__ import annotations
@@ -58,47 +59,67 @@ class Path(NamedTuple):
                 yield f"positions {first} to {last} are in no segment, only in backups"
 
 
-def followed(target: Target, files: Sequence[SegmentFile], log_id: bytes | None) -> Path:
+def followed(
+    target: Target, files: Sequence[SegmentFile], log_id: bytes | None, position: int = 0, number: int = 0
+) -> Path:
     """What follows upon what in these files. They are read one by one, and only heads are kept.
 
     Args:
         log_id: the leaf hash of the log's first event; None: it is not known.
+        position, number: of the backup that is built upon, as for :meth:`Segments.since`.
 
     Raises:
         FolderUnusable: they cannot be read.
     """
     path = Path([], [], {})
-    numbers = 0
+    last = 0
     for file in files:
-        if numbers and file.first > numbers + 1:
-            path.damages.append(Damage(numbers + 1, file.first - 1))
-        numbers = file.last
+        if last and file.first > last + 1:
+            path.damages.append(Damage(last + 1, file.first - 1))
+        last = file.last
         found, damage = segment_folder.read(target, file)
         for one in found:
-            reason = _added(path, one, file, log_id)
+            reason = _added(path, one, file, log_id, position, number)
             if reason is not None:
-                path.damages.append(Damage(one.head.number, one.head.number, reason, file.name))
+                _tell(path.damages, one.head.number, reason, file)
         if damage is not None:
             path.damages.append(damage)
     return path
 
 
-def _added(path: Path, one: Segment, file: SegmentFile, log_id: bytes | None) -> str | None:
+def _tell(damages: list[Damage], number: int, reason: str, file: SegmentFile) -> None:
+    """What is the same of a thousand in a row is told once."""
+    if damages and (damages[-1].last, damages[-1].reason) == (number - 1, reason):
+        damages[-1] = damages[-1]._replace(last=number)
+    else:
+        damages.append(Damage(number, number, reason, file.name))
+
+
+def _added(path: Path, one: Segment, file: SegmentFile, log_id: bytes | None, position: int, number: int) -> str | None:
     """Add a segment where it belongs; the answer is why it does not."""
     head = one.head
     if log_id is not None and head.log_id is not None and head.log_id != log_id:
         return "it is of another log"
     path.erased.update(head.erased)
-    link = Link(head, one.digest, file, head.upto)
     if not head.previous:
         _cut(path.links, head.after)
-    elif path.links or path.damages:
+    else:
         place = _place_of(path.links, head.previous)
-        if place is None:
+        if place is not None:
+            del path.links[place + 1 :]
+        elif not path.links and not path.damages:
+            pass  # the first of these files
+        elif _is_first(head, position, number) and all(damage.last <= number for damage in path.damages):
+            path.links.clear()  # it goes on from one before the backup, which is damaged
+        else:
             return "it does not follow upon any that counts"
-        del path.links[place + 1 :]
-    path.links.append(link)
+    path.links.append(Link(head, one.digest, file, head.upto))
     return None
+
+
+def _is_first(head: Head, position: int, number: int) -> bool:
+    """Whether what a segment goes on from is before a backup."""
+    return head.after < position or (head.after == position and head.number == number + 1)
 
 
 def _place_of(links: Sequence[Link], digest: bytes) -> int | None:

@@ -3,11 +3,13 @@
 They are one chain: each names the SHA-256 of the one before, and begins with the event behind it. A writer that starts
 goes on from the newest segment that the chain leads to and whose last event the log has at that place; it writes down
 all data keys once more, since what changed while nobody looked cannot be known. A log that was restored to an earlier
-point and went on from there has other events behind it, so the chain goes on from before that point. Where there is no
-such segment, or only one that ends long before the newest backup does, it begins anew behind that backup, and says so.
+point and went on from there has other events behind it, so the chain goes on from before that point; a segment says so
+at once, even one without anything in it. Where there is none to go on from, or only one that ends long before the
+newest backup does, the chain begins anew behind that backup, and the log says so.
 
 Data keys are read after the head and written before the events, so whatever part of a chain is there, the keys of its
-events are, too.
+events are, too. Subtrees and checkpoints are written with the last of the events that they are over: a log that is
+restored to an earlier point may go on with others.
 """
 
 from __future__ import annotations
@@ -25,12 +27,13 @@ from byjy_events.backup.errors import FolderOfAnother, NothingToBuildOn
 from byjy_events.backup.folder import Backup, BackupFolder, State
 from byjy_events.backup.segment import FORMAT, Body, Head, Rows, Segment, sealed
 from byjy_events.backup.segment_folder import LOOSE_FILES
-from byjy_events.backup.segment_path import Link, followed
+from byjy_events.backup.segment_path import Link, Path, followed
 from byjy_events.backup.segment_source import Known, Look, Place, Source, first_place, leaf_at, rows_of
 from byjy_events.backup.target import FolderLike
 from byjy_events.backup.threads import in_thread
 from byjy_events.backup.workplace import SEGMENTS_LOCK
 from byjy_events.chunk import Chunk, positions, refuse_altered, refuse_gap
+from byjy_events.errors import CorruptLog
 from byjy_events.log import EventLog
 from byjy_events.query import COLUMNS, Query
 
@@ -103,7 +106,8 @@ class Segments:
         self._end: End | None = None
         self._written: bytes = b""
         self._known: Known = {}
-        self._newest_backup = 0
+        self._newest_backup = self._left_backup = self._last_known = 0
+        self._is_back = False
         self._loose = 0
         self._failed = ""
 
@@ -171,25 +175,33 @@ class Segments:
         return count
 
     async def _added(self, source: Source, end: End, look: Look) -> tuple[End, int]:
-        """Write segments for what was found: keys first, the last of them with the first events."""
+        """Write segments of what was found: keys first, the last of them with the first events; the tree at the end."""
         before, ids = end.number, list(look.known)
         while len(ids) > MOST_KEYS:
             end = await self._write(end, look, [], await source.keys(ids[:MOST_KEYS]), end.place)
             del ids[:MOST_KEYS]
-        tables = {**look.tables, **await source.keys(ids)}
-        while end.position < look.head or rows_of(tables):
-            query = Query(after=end.position, upto=look.head)
-            chunk = await self._log.backend.fetch(query, CHUNK_EVENTS) if end.position < look.head else []
-            end = await self._write(end, look, chunk, tables, look.place)
-            tables = {}
+        tables = await source.keys(ids)
+        while end.position < look.head or rows_of(tables) or end.place != look.place or self._is_back:
+            chunk = await self._chunk(end.position, look.head)
+            is_last = end.position + len(chunk[0] if chunk else ()) == look.head
+            place = look.place if is_last else end.place
+            end = await self._write(end, look, chunk, tables | look.tables if is_last else tables, place)
+            tables, self._is_back = {}, False
         self._known.update(look.known)
         return end, end.number - before
 
+    async def _chunk(self, after: int, upto: int) -> Chunk:
+        if after == upto:
+            return []
+        chunk = await self._log.backend.fetch(Query(after=after, upto=upto), CHUNK_EVENTS)
+        if not chunk:
+            raise CorruptLog(after + 1, "missing")
+        refuse_gap(after, chunk)
+        return chunk
+
     async def _write(self, end: End, look: Look, chunk: Chunk, tables: dict[str, Rows], place: Place) -> End:
         def written(_: object) -> End:
-            if chunk:
-                refuse_gap(end.position, chunk)
-                refuse_altered(chunk)
+            refuse_altered(chunk)
             one = self._segment(end, look, chunk, tables, place)
             self._written = one.digest
             segment_folder.write(self._target, [one])
@@ -224,25 +236,35 @@ class Segments:
     async def _resumed(self) -> End:
         backup = await self._backup()
         listed = await in_thread(lambda _: segment_folder.listed(self._target))
-        await in_thread(lambda _: segment_folder.remove(self._target, listed.superfluous))
+        await in_thread(lambda _: segment_folder.sweep(self._target, listed))
         self._loose = sum(one.first == one.last for one in listed.files)
-        link = await self._newest_of_this_log(listed, backup)
+        path = await self._path(listed, backup)
+        link = await self._newest_of_this_log(path)
+        is_last = link is (path.links[-1] if path.links else None)
+        self._is_back = not is_last or self._left_backup > (0 if link is None else link.head.backup)
         if link is None or link.digest != self._written:
             self._known = {}
+        number = max(listed.last, self._last_known)  # also if somebody deleted them all: backups know it
         if link is not None and await self._is_near(link.head, backup):
-            return _end_of(link.head, link.digest)._replace(number=listed.last)
-        end = await self._behind(backup, listed.last)
+            return _end_of(link.head, link.digest)._replace(number=number)
+        end = await self._behind(backup, number)
         if listed.files:
             upto = None if link is None else link.head.upto
             _log.warning("segments_begin_anew", backup=backup.name, position=end.position, earlier_upto=upto)
         return end
 
-    async def _newest_of_this_log(self, listed: segment_folder.Segments, backup: Backup) -> Link | None:
-        """The newest segment that counts behind a backup, and that the log goes on from."""
-        files = listed.since(backup.known().facts.head)
-        path = await in_thread(lambda _: followed(self._target, files, _bytes(backup.known().facts.log_id)))
+    async def _path(self, listed: segment_folder.Segments, backup: Backup) -> Path:
+        """What counts behind a backup."""
+        manifest = backup.known()
+        head, number, log_id = manifest.facts.head, manifest.segment, _bytes(manifest.facts.log_id)
+        files = listed.since(head, number)
+        path = await in_thread(lambda _: followed(self._target, files, log_id, head, number))
         for damage in path.open_damages:
             _log.error("segment_damaged", folder=str(self._target.where), damage=str(damage))
+        return path
+
+    async def _newest_of_this_log(self, path: Path) -> Link | None:
+        """The newest segment that the log goes on from."""
         for link in reversed(path.links):
             if await self._has(link.upto, link.head.upto_leaf):
                 return link
@@ -256,7 +278,10 @@ class Segments:
         """
         log_id = await leaf_at(self._log, 1)
         backups = await in_thread(lambda _: self._folder.backups())
-        self._newest_backup = max((one.manifest.sequence for one in backups if one.manifest is not None), default=0)
+        known = [one.manifest for one in backups if one.manifest is not None]
+        self._newest_backup = max((one.sequence for one in known), default=0)
+        self._last_known = max((one.segment for one in known), default=0)
+        self._left_backup = 0
         for one in backups:
             if one.state not in (State.VERIFIED, State.UNVERIFIED):
                 continue
@@ -265,6 +290,7 @@ class Segments:
                 raise FolderOfAnother(self._target.where, one.name)
             if await self._has(facts.head, _bytes(facts.head_leaf)):
                 return one
+            self._left_backup = max(self._left_backup, one.known().sequence)
         raise NothingToBuildOn(self._target.where)
 
     async def _is_near(self, head: Head, backup: Backup) -> bool:

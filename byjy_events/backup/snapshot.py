@@ -138,7 +138,7 @@ def _value(connection: sqlite3.Connection, table: str, statement: str) -> str | 
 
 
 def _revision(connection: sqlite3.Connection) -> str | None:
-    return _value(connection, "alembic_version", "SELECT version_num FROM alembic_version")
+    return _value(connection, "alembic_version", "SELECT version_num FROM alembic_version ORDER BY 1 DESC")
 
 
 def _tables(connection: sqlite3.Connection) -> list[str]:

@@ -1,7 +1,8 @@
 """A folder of this machine where backups are made: for one process at a time, which leaves nothing behind.
 
 The operating system releases the locks of a process that dies. Whatever is half made while nobody holds the lock is
-nobody's.
+nobody's. The event loop waits for neither locks nor deletions: the folder may be on a disk that hangs, and what is
+thrown away there may be long.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import portalocker
 from portalocker import LockFlags
 
 from byjy_events.backup.errors import BackupError, FolderBusy, FolderUnusable
+from byjy_events.backup.manifest import private
+from byjy_events.backup.threads import in_thread
 
 SCRATCH = ".scratch-"
 LOCK, SCHEDULER_LOCK, SEGMENTS_LOCK = ".lock", ".scheduler.lock", ".segments.lock"
@@ -62,18 +65,13 @@ class Workplace:
             FolderBusy: somebody else did so for as long as one was willing to wait.
             FolderUnusable: it cannot be written.
         """
-        with self.usable():
-            self.make()
-            file = os.open(self.path / work, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            until = time.monotonic() + patience_seconds
-            while not self._taken(file):
+        until = time.monotonic() + patience_seconds
+        with contextlib.ExitStack() as held:  # which knows of the lock before whoever is cancelled meanwhile
+            while not await in_thread(lambda _: self._taken(work, held)):
                 if time.monotonic() >= until:
                     raise FolderBusy(self.where, _DOING.get(work, "is at work"))
                 await asyncio.sleep(LOOK_SECONDS)
             yield
-        finally:
-            os.close(file)
 
     def make(self) -> None:
         """Make sure the folder is there.
@@ -83,15 +81,15 @@ class Workplace:
         """
         self.path.mkdir(mode=0o700, exist_ok=True)
 
-    @contextlib.contextmanager
-    def scratch(self) -> Iterator[Path]:
+    @contextlib.asynccontextmanager
+    async def scratch(self) -> AsyncIterator[Path]:
         """A folder for what is thrown away at the end. The lock has to be held."""
         with self.usable():
             made = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=self.path))  # of mode 0700
         try:
             yield made
         finally:
-            shutil.rmtree(made, ignore_errors=True)
+            await in_thread(lambda _: shutil.rmtree(made, ignore_errors=True))  # a gigabyte takes a quarter of a second
 
     def leftovers(self) -> list[Path]:
         """What was half made when a process was killed; certain while the lock is held."""
@@ -109,13 +107,19 @@ class Workplace:
         with self.usable():
             return shutil.disk_usage(self.path).free
 
-    def _taken(self, file: int) -> bool:
+    def _taken(self, work: str, held: contextlib.ExitStack) -> bool:
+        """Whether nobody else has the lock; then it is held until the file is closed."""
+        with self.usable():
+            self.make()
+            file = open(self.path / work, "ab", buffering=0, opener=private)  # noqa: SIM115 - it stays open
         try:
             portalocker.lock(file, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
-        except portalocker.AlreadyLocked:
-            return False
         except portalocker.LockException as error:
+            file.close()
+            if isinstance(error, portalocker.AlreadyLocked):
+                return False
             raise FolderUnusable(self.path, str(error)) from error
+        held.callback(file.close)
         return True
 
 
@@ -132,6 +136,8 @@ class TemporaryWorkplace(Workplace):
         found = self.path.lstat()
         if not stat.S_ISDIR(found.st_mode) or (hasattr(os, "getuid") and found.st_uid != os.getuid()):
             raise PermissionError("it belongs to somebody else")
+        for lock in self.path.glob("*.lock"):
+            os.utime(lock)  # else what tidies such folders up deletes one that is held for long
 
 
 def said(error: OSError) -> str:

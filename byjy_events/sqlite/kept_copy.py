@@ -78,19 +78,24 @@ def keep_copy(path: Path, revision: str) -> Path:
     Raises:
         CopyUnsound: see there.
     """
+    try:
+        kept = _kept(path, revision)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise CopyUnsound(path, error.strerror or str(error)) from error
+    return kept
+
+
+def _kept(path: Path, revision: str) -> Path:
     descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}.before-", suffix=".partial", dir=path.parent)  # 0600
     os.close(descriptor)
     try:
         copy(path, Path(partial))
         with Path(partial).open("rb+") as file:
             os.fsync(file.fileno())
-        kept = _named(Path(partial), path, revision)
-    except OSError as error:
-        raise CopyUnsound(path, error.strerror or str(error)) from error
+        return _named(Path(partial), path, revision)
     finally:
         Path(partial).unlink(missing_ok=True)
-    sync_folder(path.parent)
-    return kept
 
 
 def copy(path: Path, to: Path) -> Inventory:

@@ -13,7 +13,7 @@ from byjy_ops.session import run
 BACKUP_FOLDER_VARIABLE = "BYJY_BACKUP_FOLDER"
 
 family = typer.Typer(
-    name="backup", help="Back a SQLite database up, and get it back: every backup is verified by restoring it."
+    name="backup", help="Back a database up, and get it back: every backup is verified by restoring it."
 )
 
 Folder = Annotated[

@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import io
 import itertools
+import math
 import random
 import shutil
 import sys
@@ -69,7 +71,7 @@ class Campaign:
         return await Place.made(folder, self._seed + number)
 
     def kill(self, template: Place, kills: int) -> None:
-        """Kill so many times at the most, of every operation at every point unless that is more."""
+        """Kill so many times, or some more, every operation about as often."""
         for name, operation in OPERATIONS.items():
             first = self._copy(template)
             began = time.monotonic()
@@ -95,8 +97,7 @@ class Campaign:
                 place.check(pruned=operation.prunes)
                 assert not said.startswith(NOTHING_TOLD), said
                 self.counts["ran out of disk" if said else "fitted on the disk"] += 1
-                asyncio.run(operation.work(place)())
-                operation.done(place)
+                again(operation, place)
             self._remove(place)
 
     async def damage(self, template: Place, count: int) -> None:
@@ -113,10 +114,9 @@ class Campaign:
         """Numbers of points, 0 for any instant."""
         of_it = [one for one in OPERATIONS.values() if one.migrates == operation.migrates]
         share = MIGRATIONS if operation.migrates else 1 - MIGRATIONS
-        count = max(1, int(kills * share / len(of_it)))
-        known = max(1, int(count * (1 - AT_ANY_INSTANT)))
-        everything = range(1, there_are + 1)
-        return [*self._chance.sample(everything, min(known, there_are)), *[0] * (count - min(known, count))]
+        count = math.ceil(kills * share / len(of_it))
+        known = min(math.ceil(count * (1 - AT_ANY_INSTANT)), there_are)
+        return [*self._chance.sample(range(1, there_are + 1), known), *[0] * (count - known)]
 
     def _kill(self, template: Place, operation: Operation, point: int, seconds: float) -> None:
         place = self._copy(template)
@@ -124,11 +124,13 @@ class Campaign:
             assert killed(operation.work(place), place.root, point)
             self.counts["killed at a point"] += 1
         else:
-            dead = killed_after(operation.work(place), self._chance.random() * seconds)
-            self.counts["killed at any instant" if dead else "too late to be killed"] += 1
+            while not killed_after(operation.work(place), self._chance.random() * seconds):
+                self.counts["too late to be killed"] += 1
+                self._remove(place)
+                place = self._copy(template)
+            self.counts["killed at any instant"] += 1
         place.check(pruned=operation.prunes)
-        asyncio.run(operation.work(place)())
-        operation.done(place)
+        again(operation, place)
         self._remove(place)
 
     def _needed(self, place: Place) -> int:
@@ -147,6 +149,14 @@ class Campaign:
         except BaseException as error:
             error.add_note(f"{what}, seed {self._seed}")
             raise
+
+
+def again(operation: Operation, place: Place) -> None:
+    """Do it in this process, and hold what it made against what it has to make."""
+    nowhere = io.StringIO()
+    with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        asyncio.run(operation.work(place)())
+    operation.done(place)
 
 
 async def held_against_damage(place: Place, newest: str, how: str) -> bool:
