@@ -40,9 +40,8 @@ def test_the_dry_run_prints_what_would_run(older: str, to: str, capsys: pytest.C
 def run_script(url: str, script: str) -> None:
     """As ``sqlite3`` or ``psql`` would."""
     if is_sqlite(parse_url(url)):
-        with contextlib.closing(sqlite3.connect(path_of(url), isolation_level=None)) as connection, connection:
+        with contextlib.closing(sqlite3.connect(path_of(url), isolation_level=None)) as connection:
             connection.executescript(script)
-        connection.close()
         return
 
     async def run() -> None:
