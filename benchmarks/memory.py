@@ -72,7 +72,17 @@ async def _run(work: str, path: Path) -> None:
         await WORK[work](log, path)
 
 
+def peak_bytes() -> int:
+    """The most that this process had in memory.
+
+    On Linux ``ru_maxrss`` will not do: a process begins with what the one had that started it.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 if __name__ == "__main__":
     asyncio.run(_run(sys.argv[1], Path(sys.argv[2])))
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(kilobytes / (1024 * 1024 if sys.platform == "darwin" else 1024))
+    print(peak_bytes() / 1024 / 1024)

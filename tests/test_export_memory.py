@@ -26,14 +26,11 @@ GROWTH_BYTES = 30_000_000
 """What the whole log has more than its first part is 48 MB."""
 
 PROGRAM = """
-import asyncio, json, resource, sys
+import asyncio, json, sys
 from pathlib import Path
+from benchmarks.memory import peak_bytes
 from byjy_events import EventLog
 from byjy_ops.exporting import check, export
-
-def peak():
-    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return found if sys.platform == "darwin" else found * 1024
 
 async def work(url, folder, first):
     async with EventLog.open(url, read_only=True) as log:
@@ -42,7 +39,7 @@ async def work(url, folder, first):
             path = Path(folder) / f"{as_of}.jsonl"
             rows.append((await export(log, "events", path, as_of=as_of)).rows)
             assert check(path).holds
-            peaks.append(peak())
+            peaks.append(peak_bytes())
         print(json.dumps([peaks, rows]))
 
 asyncio.run(work(*sys.argv[1:]))
