@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import msgspec
@@ -45,6 +47,10 @@ class Committed(msgspec.Struct):
     events: list[Recorded] | None = None
 
 
+Turn = Callable[[], AbstractContextManager[Sequence[Sequence[Part]]]]
+"""What gives a batch when it is entered."""
+
+
 class Backend(Protocol):
     """One database, opened."""
 
@@ -63,8 +69,12 @@ class Backend(Protocol):
     async def reopen(self) -> None:
         """Throw the write connection away and open another."""
 
-    async def commit(self, appends: Sequence[Sequence[Part]]) -> Committed:
-        """Decide and store a batch in one durable transaction.
+    def commit(self, turn: Turn) -> asyncio.Future[Committed]:
+        """Decide and store a batch in one durable transaction, after those that were asked for before.
+
+        Args:
+            turn: entered when the database is ready, perhaps in another thread: it gives the batch, and ends with
+                the commit or with what it raised.
 
         Raises:
             NotStored: nothing was stored.

@@ -113,7 +113,6 @@ class EventLog:
             raise
         self._backend = backend
         self._writer = Writer(backend, self._publish, self._keep)
-        self._writer.start()
         return self
 
     async def close(self) -> None:

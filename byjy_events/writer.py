@@ -1,19 +1,22 @@
 """Group commit: many callers, one transaction.
 
-Callers leave their appends in a queue and wait. One task takes everything that waits, has the backend commit it as
-one transaction, and answers each caller for itself. While a batch commits, the next one gathers; so the busier the
-engine, the larger the batches, and the flush to disk is shared by all of them.
+Callers leave their appends in a queue and wait. A turn at the database takes what waits when the database is ready for
+it, commits it as one transaction, and each caller is answered for itself. While a turn commits, the next batch
+gathers, and asks for its turn already; so the busier the engine, the larger the batches, the flush to disk is shared by
+all of them, and the database has no pause between two.
 
-The task owns the commit: cancelling a caller changes nothing about what is stored. A commit that fails with an open
+A turn owns its commit: cancelling a caller changes nothing about what is stored. A commit that fails with an open
 outcome is looked up by event id on a fresh connection before anybody is told, and tried again if it did not
-happen. The queue is bounded by events; a caller that finds it full waits its turn before it queues.
+happen; nothing behind it is stored before that is cleared up. The queue is bounded by events; a caller that finds it
+full waits its turn before it queues.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from uuid import UUID
 
 import msgspec
@@ -25,10 +28,13 @@ from byjy_events.plan import Draft, Part, Verdict
 from byjy_events.recorded import Receipt
 
 QUEUE_EVENTS = 10_000
-"""Events that may wait to be committed; more make their callers wait."""
+"""Events that may wait for their answer; more make their callers wait before they queue."""
 
 BATCH_EVENTS = 2_000
 """Events that one transaction takes. One append larger than this is still one transaction."""
+
+WORTH_A_TURN = 32
+"""Appends that ask for a turn at once; for fewer it is asked when everybody has queued who is about to."""
 
 BYTES_OF_AN_EVENT = 4096
 """Large payloads count as one event more for each so many bytes, which bounds memory and transactions too."""
@@ -49,6 +55,10 @@ Answer = tuple[Verdict, Committed, asyncio.Task[Receipt] | None]
 """What became of an append; the task is there when it contradicts stored facts, and ends with the receipt."""
 
 
+class _Held(Exception):
+    """A turn that came while an earlier one was cleared up: it took nothing."""
+
+
 class _Waiting(msgspec.Struct, gc=False):
     """An append, and who waits for it. Of what waits by the thousand, little may burden the garbage collector."""
 
@@ -58,7 +68,7 @@ class _Waiting(msgspec.Struct, gc=False):
 
 
 class Writer:
-    """The queue and the one task that empties it."""
+    """The queue, and the turns at the database that empty it."""
 
     def __init__(
         self,
@@ -76,17 +86,16 @@ class Writer:
         self._committed = committed
         self._keep = keep
         self._queue: deque[_Waiting] = deque()
-        self._queued_events = 0
+        self._unanswered_events = 0
         self._room: deque[tuple[asyncio.Future[None], int]] = deque()
-        self._work = asyncio.Event()
+        self._looking = False  # soon, whether a turn has to be asked for
+        self._asked = False  # for a turn that has not begun
+        self._held = False  # while a turn that failed is cleared up: nobody may overtake it
+        self._turns = 0  # that were asked for and have not ended
+        self._clearing_up: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._closing = False
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to commit."""
-        self._task = asyncio.create_task(self._run(), name="byjy-writer")
+        self._closed = False
 
     async def drain(self) -> None:
         """Commit what is queued and answer its callers. Callers that still wait for room get :class:`LogClosed`."""
@@ -100,10 +109,7 @@ class Writer:
     async def close(self) -> None:
         """Drain, then stop for good."""
         await self.drain()
-        self._closing = True
-        self._work.set()
-        if self._task is not None:
-            await self._task
+        self._closed = True
 
     def append(self, append: Append) -> Awaitable[Answer]:
         """Queue an append; what is returned is done when the append is durable, or refused.
@@ -113,9 +119,9 @@ class Writer:
             OutcomeUnknown: it is open whether it was.
         """
         waiting = _Waiting(append, asyncio.get_running_loop().create_future(), _size(append))
-        if self._queued_events >= QUEUE_EVENTS or self._room:
+        if self._unanswered_events >= QUEUE_EVENTS or self._room:
             return self._append_later(waiting)
-        self._queued_events += waiting.size
+        self._unanswered_events += waiting.size
         return self._queued(waiting)
 
     async def _append_later(self, waiting: _Waiting) -> Answer:
@@ -123,12 +129,16 @@ class Writer:
         return await self._queued(waiting)
 
     def _queued(self, waiting: _Waiting) -> asyncio.Future[Answer]:
-        if self._closing or self._task is None or self._task.done():
-            self._queued_events -= waiting.size
+        if self._closed:
+            self._unanswered_events -= waiting.size
             raise LogClosed
         self._queue.append(waiting)
         self._idle.clear()
-        self._work.set()
+        if not self._asked:
+            if len(self._queue) >= WORTH_A_TURN:
+                self._ask()
+            elif not self._looking:
+                self._look_soon()
         return waiting.future
 
     async def _wait_for_room(self, size: int) -> None:
@@ -139,48 +149,113 @@ class Writer:
             await granted
         except asyncio.CancelledError:
             if granted.done() and not granted.cancelled():
-                self._queued_events -= size
+                self._unanswered_events -= size
                 self._grant_room()
             raise
 
     def _grant_room(self) -> None:
-        while self._room and self._queued_events < QUEUE_EVENTS:
+        while self._room and self._unanswered_events < QUEUE_EVENTS:
             granted, size = self._room.popleft()
             if not granted.done():
-                self._queued_events += size
+                self._unanswered_events += size
                 granted.set_result(None)
 
-    async def _run(self) -> None:
-        try:
-            while not (self._closing and not self._queue):
-                await self._work.wait()
-                self._work.clear()
-                while self._queue:
-                    await self._serve(self._take())
-                self._idle.set()
-        finally:  # only a cancelled loop or a defect of ours gets here with callers still waiting
-            while self._queue:
-                _refuse(self._queue.popleft(), LogClosed())
-            self._idle.set()
+    # --- turns ----------------------------------------------------------------------------------------
 
-    def _take(self) -> list[_Waiting]:
+    def _look_soon(self) -> None:
+        """Ask for a turn when everybody has queued who is about to."""
+        self._looking = True
+        asyncio.get_running_loop().call_soon(self._look)
+
+    def _look(self) -> None:
+        self._looking = False
+        if self._queue and not self._asked:
+            self._ask()
+
+    def _ask(self) -> None:
+        if self._held:
+            return  # whoever clears up looks again
+        self._asked = True
+        self._turns += 1
+        batch: list[_Waiting] = []
+        self._backend.commit(lambda: self._turn(batch)).add_done_callback(lambda ended: self._ended(batch, ended))
+
+    @contextlib.contextmanager
+    def _turn(self, batch: list[_Waiting]) -> Iterator[Sequence[Append]]:
+        """Around one commit: the batch is taken when the database is ready for it, perhaps in another thread."""
+        self._asked = False  # before anything is taken: whoever queues from here on asks again
+        if self._held:
+            raise _Held
+        self._take(batch)
+        try:
+            yield [waiting.append for waiting in batch]
+        except BaseException:
+            self._held = True
+            raise
+
+    def _take(self, batch: list[_Waiting]) -> None:
         """At most half of what waits, if that is worth a transaction: while it is stored, those who were answered
         before prepare their next appends. All in one batch would have everybody wait for everybody.
         """
-        most = min(BATCH_EVENTS, max(self._backend.least_batch, self._queued_events // 2))
-        batch: list[_Waiting] = []
+        most = min(BATCH_EVENTS, max(self._backend.least_batch, len(self._queue) // 2))
         events = 0
         while self._queue and (not batch or events + self._queue[0].size <= most):
             waiting = self._queue.popleft()
             batch.append(waiting)
             events += waiting.size
-        self._queued_events -= events
-        self._grant_room()
-        return batch
 
-    async def _serve(self, batch: list[_Waiting]) -> None:
+    def _ended(self, batch: list[_Waiting], turn: asyncio.Future[Committed]) -> None:
+        if turn.cancelled():  # with the whole loop, by a program that ends without closing its log
+            self._closed = True
+            _leave_open(batch, "the writer was stopped")
+            while self._queue:
+                _refuse(self._queue.popleft(), LogClosed())
+            self._over(batch)
+        elif (error := turn.exception()) is None:
+            committed = turn.result()
+            try:
+                self._committed(committed)
+            finally:
+                self._answer(batch, committed)
+                self._over(batch)
+        elif isinstance(error, _Held):
+            self._over(batch)
+        else:
+            if not batch:  # it failed before it began, e.g. for want of a connection, and so would the next one
+                self._asked, self._held = False, True
+                self._take(batch)
+            task = asyncio.get_running_loop().create_task(self._clear_up(batch, turn), name="byjy-writer")
+            self._clearing_up.add(task)
+            task.add_done_callback(self._clearing_up.discard)
+
+    def _over(self, batch: list[_Waiting]) -> None:
+        self._turns -= 1
+        self._unanswered_events -= sum([waiting.size for waiting in batch])
+        self._grant_room()
+        if self._queue:
+            if not self._asked and not self._looking:
+                self._look_soon()
+        elif not self._turns:
+            self._idle.set()
+
+    def _answer(self, batch: list[_Waiting], committed: Committed) -> None:
+        for waiting, verdict in zip(batch, committed.verdicts, strict=True):
+            keeping = self._keep(waiting.append, verdict, committed) if verdict.contradicted else None
+            if not waiting.future.done():
+                waiting.future.set_result((verdict, committed, keeping))
+
+    # --- turns that failed ----------------------------------------------------------------------------
+
+    async def _clear_up(self, batch: list[_Waiting], failed: Awaitable[Committed]) -> None:
         try:
-            committed = await self._commit_surely([waiting.append for waiting in batch])
+            await self._serve(batch, failed)
+        finally:
+            self._held = False
+            self._over(batch)
+
+    async def _serve(self, batch: list[_Waiting], first: Awaitable[Committed]) -> None:
+        try:
+            committed = await self._commit_surely([waiting.append for waiting in batch], first)
         except NotStorable as error:
             await self._serve_apart(batch, error)
         except NotStored as error:
@@ -195,26 +270,27 @@ class Writer:
             self._committed(committed)
             self._answer(batch, committed)
 
-    def _answer(self, batch: list[_Waiting], committed: Committed) -> None:
-        for waiting, verdict in zip(batch, committed.verdicts, strict=True):
-            keeping = self._keep(waiting.append, verdict, committed) if verdict.contradicted else None
-            if not waiting.future.done():
-                waiting.future.set_result((verdict, committed, keeping))
-
     async def _serve_apart(self, batch: list[_Waiting], error: NotStorable) -> None:
         """One event that the database refuses must not take its neighbours with it."""
         if len(batch) == 1:
             _refuse(batch[0], LogUnavailable(str(error)))
             return
         for waiting in batch:
-            await self._serve([waiting])
+            await self._serve([waiting], self._commit([waiting.append]))
 
-    async def _commit_surely(self, appends: Sequence[Append]) -> Committed:
-        """Commit, and never leave it open whether that happened."""
+    def _commit(self, appends: Sequence[Append]) -> Awaitable[Committed]:
+        return self._backend.commit(lambda: contextlib.nullcontext(appends))
+
+    async def _commit_surely(self, appends: Sequence[Append], first: Awaitable[Committed]) -> Committed:
+        """Commit, and never leave it open whether that happened.
+
+        Args:
+            first: a first attempt that is under way.
+        """
         cause, stored = "", False
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             try:
-                return await self._backend.commit(appends)
+                return await (self._commit(appends) if attempt else first)
             except NotStored as error:
                 if not stored:
                     raise

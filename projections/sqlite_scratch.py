@@ -23,8 +23,8 @@ from portalocker import LockFlags
 
 from byjy_events import collector
 from byjy_events.backend import NotStorable, NotStored, Unclear
-from byjy_events.sqlite.backend import REFUSED_DATA
 from byjy_events.sqlite.lane import connect
+from byjy_events.sqlite.transaction import REFUSED_DATA
 from byjy_events.sqlite.turnstile import Turnstile
 from projections.folding import Changes
 from projections.projection import Key, Projection

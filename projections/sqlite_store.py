@@ -15,7 +15,8 @@ from byjy_events import collector
 from byjy_events.backend import NotStorable, NotStored
 from byjy_events.chunk import Chunk, chunk_of
 from byjy_events.query import Query
-from byjy_events.sqlite.backend import REFUSED_DATA, SqliteBackend, chunk_select
+from byjy_events.sqlite.backend import SqliteBackend, chunk_select
+from byjy_events.sqlite.transaction import REFUSED_DATA
 from projections.checkpoints import (
     ADVANCE_GROUP,
     BEGIN_GROUP,
@@ -39,9 +40,10 @@ T = TypeVar("T")
 PARAMETERS = 9_000
 """Parameters of one statement; SQLite takes 32,766."""
 
-SLAB_ROWS = (256, 32)
+SLAB_ROWS = (256, 64, 16, 4)
 """Rows that one statement stores, largest first. A slab costs half of what a statement for each row does; and the
-driver has to get the interpreter lock back after each statement, for which a busy event loop lets it wait."""
+driver has to get the interpreter lock back after each statement, for which a busy event loop lets it wait. A live
+projector has a few rows for each table at a time."""
 
 _DIALECT = sqlite_dialect()
 

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+FORMED_FROM = 32
+"""Rows from which on a statement has forms: for fewer, SQLite would parse more than the driver is spared."""
+
 FORMS = 16
 """Texts of one statement that are kept, each for other columns that agree. SQLite has to parse each of them once."""
 
@@ -32,7 +35,7 @@ class Upsert:
     def filled(self, columns: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
         """The statement for rows that are given by their columns, and its parameters."""
         agreeing = 0
-        if self.rows > 1:
+        if self.rows >= FORMED_FROM:
             for index, column in enumerate(columns):
                 if column[0] == column[-1] and column.count(column[0]) == self.rows:
                     agreeing |= 1 << index

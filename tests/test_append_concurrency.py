@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 
@@ -27,7 +28,7 @@ from byjy_events import (
     new_order_id,
     order_stream,
 )
-from byjy_events.backend import Committed
+from byjy_events.backend import Committed, Turn
 from byjy_events.leaf import content_hash
 from byjy_events.plan import Part
 from tests.sample_events import filled, placed
@@ -145,7 +146,7 @@ async def test_an_event_that_breaks_a_rule_of_the_database_takes_no_neighbour_wi
 
     real = content_hash
     monkeypatch.setattr(draft, "content_hash", broken)
-    monkeypatch.setattr("byjy_events.sqlite.backend.leaf_hash", lambda content, *place: content)
+    monkeypatch.setattr("byjy_events.sqlite.appender.leaf_hash", lambda content, *place: content)
     if log.backend.announces:
         monkeypatch.setattr(draft, "new_event_id_bytes", lambda: b"\x01" * 16)  # every own event has one id
     answers = await asyncio.gather(
@@ -194,16 +195,21 @@ async def test_the_queue_never_holds_more_than_its_bound(log: EventLog, monkeypa
     assert writer is not None
     commit = log.backend.commit
 
-    async def measured(appends: Sequence[Sequence[Part]]) -> Committed:
-        sizes.append(sum(len(part.drafts) for append in appends for part in append))
-        assert sum(waiting.size for waiting in writer._queue) <= 10 + 3
-        return await commit(appends)
+    def measured(turn: Turn) -> asyncio.Future[Committed]:
+        @contextlib.contextmanager
+        def looked_at() -> Iterator[Sequence[Sequence[Part]]]:
+            assert sum(waiting.size for waiting in writer._queue) <= 10 + 3
+            with turn() as appends:
+                sizes.append(sum(len(part.drafts) for append in appends for part in append))
+                yield appends
+
+        return commit(looked_at)
 
     monkeypatch.setattr(log.backend, "commit", measured)
     await asyncio.gather(*(log.append(order_stream(new_order_id()), [placed()] * 3) for _ in range(100)))
     assert sum(sizes) == 300
     assert max(sizes) <= 7
-    assert writer._queued_events == 0
+    assert writer._unanswered_events == 0
 
 
 @pytest.mark.usefixtures("small_queue")
@@ -226,7 +232,7 @@ async def test_callers_that_give_up_while_they_wait_for_room_leave_no_hole(log: 
     assert all(isinstance(answer, Receipt) for answer in answers[::2])
     writer = log._writer
     assert writer is not None
-    assert (writer._queued_events, len(writer._room)) == (0, 0)
+    assert (writer._unanswered_events, len(writer._room)) == (0, 0)
     assert (await log.append(order_stream(new_order_id()), [placed()])).position == await log.head()
 
 

@@ -8,6 +8,7 @@ fails while it flushes.
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
 import subprocess
 import sys
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
-import portalocker
 import pytest
 
 from byjy_events import (
@@ -36,7 +36,7 @@ from byjy_events import (
 )
 from byjy_events.backend import NotStored, Unclear
 from byjy_events.database import SQLITE_PRAGMAS
-from byjy_events.sqlite import lane
+from byjy_events.sqlite import lane, turnstile
 from byjy_events.sqlite.backend import SqliteBackend
 from tests.sample_events import filled, placed
 
@@ -45,13 +45,29 @@ Fault = Callable[[sqlite3.Connection, str], None]
 
 
 class Between:
-    """A connection that asks the fault before every statement, and lets everything else through."""
+    """A connection that asks the fault before every statement, and lets everything else through.
+
+    An INSERT that is a transaction in itself is taken apart into the steps that SQLite takes, so that each can fail.
+    """
 
     def __init__(self, connection: sqlite3.Connection, faults: list[Fault]) -> None:
         self._connection = connection
         self._faults = faults
 
     def execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
+        if not statement.startswith("INSERT INTO events") or self._connection.in_transaction:
+            return self._executed(statement, *arguments)
+        self._executed("BEGIN IMMEDIATE")
+        try:
+            done = self._executed(statement, *arguments)
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        self._executed("COMMIT")
+        return done
+
+    def _executed(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
         if self._faults:
             self._faults[0](self._connection, statement)
         return self._connection.execute(statement, *arguments)
@@ -90,6 +106,10 @@ def stored_ids(path: Path) -> list[bytes]:
     connection.close()
     assert [position for position, _ in rows] == list(range(1, len(rows) + 1))
     return [event_id for _, event_id in rows]
+
+
+def log_bytes(path: Path) -> int:
+    return path.stat().st_size
 
 
 async def append_some(log: EventLog, count: int) -> list[object]:
@@ -145,7 +165,7 @@ async def test_lock_files_that_fail_are_told_and_the_log_lives_on(
 ) -> None:
     """Nothing was stored, and nobody waits for ever: not the caller, not the next one, not close."""
     with monkeypatch.context() as broken:
-        broken.setattr(portalocker, "lock", Mock(side_effect=portalocker.LockException("no locks available")))
+        broken.setattr(turnstile, "_acquire", Mock(side_effect=OSError(errno.ENOLCK, "no locks available")))
         with pytest.raises(LogUnavailable, match="no locks available"):
             await asyncio.wait_for(log.append(order_stream(new_order_id()), [placed()]), 10)
     await asyncio.wait_for(log.append(order_stream(new_order_id()), [placed()]), 10)
@@ -259,7 +279,9 @@ async def test_nobody_is_told_that_nothing_was_stored_when_something_was(
 
     def locked(connection: sqlite3.Connection, statement: str) -> None:
         if statement == "BEGIN IMMEDIATE":
-            raise sqlite3.OperationalError("database is locked")
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
 
     faults.append(fault)
     entries = [Entry(placed(), event_id=new_event_id()) for _ in range(3)]
@@ -308,42 +330,52 @@ async def test_a_log_that_closes_while_a_commit_is_unclear_answers_everybody(
 # --- checkpoints ----------------------------------------------------------------------------------
 
 
-async def test_the_wal_is_emptied_as_it_grows(log: EventLog, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def short_wal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints after a few appends, in logs that are opened from here on."""
+    monkeypatch.setattr(lane, "CHECKPOINT_PAGES", 25)
+
+
+@pytest.mark.usefixtures("short_wal")
+async def test_the_wal_is_written_over_before_it_grows(path: Path) -> None:
     """By the lane, since nobody else checkpoints; and it is gone after the close."""
-    monkeypatch.setattr(lane, "CHECKPOINT_BYTES", 200_000)
     wal = path.with_name("log.db-wal")
-    sizes = []
-    for _ in range(100):
+    async with EventLog.open(f"sqlite:///{path}") as log:
         await append_some(log, 20)
-        sizes.append(wal.stat().st_size)
-    assert max(sizes) < 1_000_000
-    assert min(sizes) < 100_000
-    await log.close()
+        soon = wal.stat().st_size
+        for _ in range(100):
+            await append_some(log, 20)
+        assert wal.stat().st_size < soon + 1_000_000 < log_bytes(path)
     assert not wal.exists() or wal.stat().st_size == 0
 
 
-async def test_a_checkpoint_that_fails_harms_no_append(
+async def test_a_wal_that_cannot_be_emptied_now_is_emptied_later(
     log: EventLog, path: Path, faults: list[Fault], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The commit before it stands, and the lane goes on waiting for foreign locks as patiently as before."""
-    monkeypatch.setattr(lane, "CHECKPOINT_BYTES", 1)
+    """After one of the next transactions, which it does no harm; foreign locks are waited for as before."""
+    monkeypatch.setattr(lane, "EMPTYING_SECONDS", 0.0)
+    wal = path.with_name("log.db-wal")
 
     def fault(connection: sqlite3.Connection, statement: str) -> None:
         if "wal_checkpoint" in statement:
             raise FAULT
 
     faults.append(fault)
+    assert not await log.backend.lane.empty_wal()  # type: ignore[attr-defined]
     assert {type(answer) for answer in await append_some(log, 20)} == {Receipt}
-    patience = await log.backend.lane.run(  # type: ignore[attr-defined]
-        lambda connection: connection.execute("PRAGMA busy_timeout").fetchone()[0]
-    )
-    assert patience >= 1000
+    assert wal.stat().st_size > 0
+    faults.clear()
+    for _ in range(2):  # it is looked after when a caller has his answer already
+        patience = await log.backend.lane.run(  # type: ignore[attr-defined]
+            lambda connection: connection.execute("PRAGMA busy_timeout").fetchone()[0]
+        )
+        assert patience >= 1000
+    assert wal.stat().st_size == 0
     assert len(stored_ids(path)) == 21
 
 
-async def test_an_open_reader_holds_nobody_up(log: EventLog, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A foreign snapshot keeps the WAL from being emptied; appends and reads go on."""
-    monkeypatch.setattr(lane, "CHECKPOINT_BYTES", 100_000)
+async def test_an_open_reader_holds_nobody_up(short_wal: None, log: EventLog, path: Path) -> None:
+    """A foreign snapshot keeps the WAL from being begun anew; appends and reads go on."""
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("BEGIN")
     assert reader.execute("SELECT count(*) FROM events").fetchone() == (1,)
@@ -396,15 +428,21 @@ async def test_a_long_foreign_lock_is_told_and_the_log_lives_on(path: Path, monk
 # --- a full disk ----------------------------------------------------------------------------------
 
 
-async def test_a_database_that_is_full_is_told_and_the_log_lives_on(log: EventLog, path: Path) -> None:
+async def test_a_database_that_is_full_is_told_and_the_log_lives_on(
+    log: EventLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Everything acknowledged is there, nothing refused is; with room again it goes on without a gap."""
-
-    def limit(pages: int) -> Callable[[sqlite3.Connection], sqlite3.Row]:
-        return lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}").fetchone()
-
     run = log.backend.lane.run  # type: ignore[attr-defined]
-    pages = await run(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])
-    await run(limit(pages + 10))
+    room = 10 + await run(lambda connection: connection.execute("PRAGMA page_count").fetchone()[0])
+    connect = lane.connect
+
+    def limited(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.execute(f"PRAGMA max_page_count = {room}")
+        return connection
+
+    monkeypatch.setattr(lane, "connect", limited)
+    await log.backend.reopen()
     acknowledged: list[bytes] = []
     refused: list[object] = []
     while not refused:
@@ -416,7 +454,8 @@ async def test_a_database_that_is_full_is_told_and_the_log_lives_on(log: EventLo
     assert {type(answer) for answer in refused} == {LogUnavailable}
     assert "full" in str(refused[0])
     assert sorted(stored_ids(path)[1:]) == sorted(acknowledged)
-    await run(limit(2**30))
+    monkeypatch.setattr(lane, "connect", connect)
+    await log.backend.reopen()
     assert {type(answer) for answer in await append_some(log, 50)} == {Receipt}
     assert len(stored_ids(path)) == 1 + len(acknowledged) + 50
 

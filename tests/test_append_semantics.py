@@ -108,7 +108,7 @@ async def test_the_clock_of_the_log_never_runs_backwards(
     """Even when the machine's clock does."""
     if database.startswith("sqlite"):  # PostgreSQL has a clock of its own
         backwards = itertools.count(5 * 10**18, -(10**9))
-        monkeypatch.setattr("byjy_events.sqlite.backend.time.time_ns", lambda: next(backwards))
+        monkeypatch.setattr("byjy_events.sqlite.appender.time.time_ns", lambda: next(backwards))
     moments = [(await log.append(stream, [Entry(placed(), received_at=0)])).events[0].recorded_at for _ in range(5)]
     assert moments == sorted(moments)
 

@@ -13,7 +13,7 @@ from projections.sqlite_upsert import Upsert
 from projections.sqlite_values import column_inward
 from projections.tables import orders
 
-ROWS, WIDTH = 5, 4
+ROWS, WIDTH = sqlite_upsert.FORMED_FROM, 4
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_any_columns_may_agree(connection: sqlite3.Connection, monkeypatch: pyte
     """None, one or several of them, again and again in other combinations, also when few texts are kept."""
     monkeypatch.setattr(sqlite_upsert, "FORMS", forms)
     chance, statement = random.Random(1), upsert()
-    for start in range(0, 200 * ROWS, ROWS):
+    for start in range(0, 100 * ROWS, ROWS):
         agreeing = [chance.random() < 0.5 for _ in range(WIDTH - 1)]
         rows = [
             (start + n, *(None if same else chance.choice((n, str(n), b"x", None)) for same in agreeing))

@@ -20,7 +20,7 @@ from asyncpg.pgproto.pgproto import UUID as DriverUuid
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from byjy_events.answer import handed_over
-from byjy_events.backend import Committed, NotStorable, NotStored, Unclear
+from byjy_events.backend import Committed, NotStorable, NotStored, Turn, Unclear
 from byjy_events.chunk import Chunk, chunk_of
 from byjy_events.companion import Company, PostgresCompanion, telling
 from byjy_events.database import open_engine
@@ -129,6 +129,7 @@ class PostgresBackend:
         self.company: Company[PostgresCompanion] = Company()
         self._versions: dict[StreamKey, int] = {}
         self._closed = False
+        self._one_at_a_time = asyncio.Lock()
 
     async def start(self) -> None:
         await self._writer.connected()
@@ -151,7 +152,15 @@ class PostgresBackend:
         """
         return KeptConnection(self._unpooled, settings)
 
-    async def commit(self, appends: Sequence[Sequence[Part]]) -> Committed:
+    def commit(self, turn: Turn) -> asyncio.Future[Committed]:
+        return asyncio.ensure_future(self._in_turn(turn))
+
+    async def _in_turn(self, turn: Turn) -> Committed:
+        async with self._one_at_a_time:
+            with turn() as appends:
+                return await self._stored(appends)
+
+    async def _stored(self, appends: Sequence[Sequence[Part]]) -> Committed:
         companions = self.company.members
         if not companions:
             return await self._commit(appends)

@@ -13,11 +13,25 @@ The operating system releases the locks of a process that dies.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from types import TracebackType
 
-import portalocker
-from portalocker import LockFlags
+if sys.platform == "win32":
+    from portalocker import LockFlags, lock, unlock
+
+    def _acquire(file: int) -> None:
+        lock(file, LockFlags.EXCLUSIVE)
+
+    _release = unlock
+else:  # portalocker would do the same, in twelve times the time, and at four calls for each transaction that shows
+    import fcntl
+
+    def _acquire(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+    def _release(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 class Turnstile:
@@ -28,16 +42,16 @@ class Turnstile:
         self._lock = _open(database.with_name(database.name + ".lock"))
 
     def __enter__(self) -> None:
-        portalocker.lock(self._gate, LockFlags.EXCLUSIVE)
+        _acquire(self._gate)
         try:
-            portalocker.lock(self._lock, LockFlags.EXCLUSIVE)
+            _acquire(self._lock)
         finally:
-            portalocker.unlock(self._gate)
+            _release(self._gate)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        portalocker.unlock(self._lock)
+        _release(self._lock)
 
     def close(self) -> None:
         """Let go of the files; they stay on disk, since removing them would split the queue in two."""
