@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct, field
 
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, Clock
 from benchmarks.figure import Figure, Floor, milliseconds, percentile
 from benchmarks.honesty import assert_honest
 from benchmarks.workload import Step, producers
@@ -67,15 +67,21 @@ async def live(log: EventLog, rate: int, events: int) -> Round:
     """
     result = Round()
     steps = _in_turns(producers(min(PRODUCERS, events), events))
-    async with Projector(log, TRADING) as projector, asyncio.TaskGroup() as tasks:
-        started = time.perf_counter()
+    async with Projector(log, TRADING) as projector:
+        with Clock():
+            await _all(log, projector, steps, rate, result)
+    await assert_honest(log, len(steps))
+    return result
+
+
+async def _all(log: EventLog, projector: Projector, steps: Sequence[Step], rate: int, result: Round) -> None:
+    started = time.perf_counter()
+    async with asyncio.TaskGroup() as tasks:
         for number, step in enumerate(steps):
             due = started + number / rate
             if (early := due - time.perf_counter()) > TICK_SECONDS:
                 await asyncio.sleep(early)
             tasks.create_task(_one(log, projector, step, result, look_up=number % LOOKED_UP_EVERY == 0))
-    await assert_honest(log, len(steps))
-    return result
 
 
 async def _one(log: EventLog, projector: Projector, step: Step, result: Round, *, look_up: bool) -> None:

@@ -41,18 +41,23 @@ ROUNDS, QUICK_ROUNDS = 5, 1
 FACTORS = {("SQLite", 100): Floor(15)}
 """How many times as fast as ``eventsourcing`` ours has to be."""
 
+PROJECTING_FACTOR = Floor(25)
+"""The same, for projecting from nothing: ours into all tables of orders, trades and positions, theirs into one."""
+
 
 class Round(Struct):
     """What a script prints, in seconds.
 
     Attributes:
         appending, reading: all of it.
+        projecting: all of it, from nothing; None: not measured.
         times: each append until it was acknowledged.
     """
 
     appending: float
     reading: float
     times: list[float]
+    projecting: float | None = None
 
 
 def main() -> int:
@@ -152,6 +157,22 @@ def _figures(database: str, count: int, found: Mapping[str, Sequence[Round]]) ->
     if count == max(EVENTS):
         for name in found:
             yield Figure(name=f"read typed, {database}: {name}", unit="events/s", rounds=reads[name])
+        yield from _projecting(database, found)
+
+
+def _projecting(database: str, found: Mapping[str, Sequence[Round]]) -> Iterator[Figure]:
+    rates = {
+        name: [len(one.times) / one.projecting for one in rounds if one.projecting] for name, rounds in found.items()
+    }
+    theirs = "eventsourcing"
+    if not rates[theirs]:
+        return
+    for name in (OURS, theirs):
+        what = "its own table of orders" if name == theirs else "tables of orders, trades, positions and the others"
+        yield Figure(name=f"project, {database}: {name}", unit="events/s", rounds=rates[name], note=what)
+    ratios = [one / other for one, other in zip(rates[OURS], rates[theirs], strict=True)]
+    name = f"project, {database}: ours against {theirs}"
+    yield Figure(name=name, unit="ratio", rounds=ratios, floor=PROJECTING_FACTOR)
 
 
 @contextmanager

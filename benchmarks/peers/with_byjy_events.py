@@ -19,12 +19,14 @@ import byjy_events
 from benchmarks.honesty import assert_honest
 from byjy_events import ANY, NO_STREAM, EventLog, order_stream
 from byjy_events.stream import Expected
+from projections import TRADING, catch_up
 
 
 async def main(scripts: list[list[dict[str, Any]]], database: str) -> None:
-    """Append and read, and print how fast."""
+    """Append, read and project, and print how fast."""
     times: list[float] = []
     async with EventLog.open(database) as log:
+        await catch_up(log, TRADING)  # what a process does once: reading the source of the folds
         started = time.perf_counter()
         await asyncio.gather(*(_produce(log, script, times) for script in scripts))
         appending = time.perf_counter() - started
@@ -33,7 +35,10 @@ async def main(scripts: list[list[dict[str, Any]]], database: str) -> None:
         reading = time.perf_counter() - started
         assert count == len(times)
         await assert_honest(log, count)
-    print(json.dumps({"appending": appending, "reading": reading, "times": times}))
+        started = time.perf_counter()
+        assert await catch_up(log, TRADING) == count
+        projecting = time.perf_counter() - started
+    print(json.dumps({"appending": appending, "reading": reading, "times": times, "projecting": projecting}))
 
 
 async def _produce(log: EventLog, script: list[dict[str, Any]], times: list[float]) -> None:

@@ -17,6 +17,10 @@ from uuid import UUID
 
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate
+from eventsourcing.persistence import InfrastructureFactory, Tracking
+from eventsourcing.projection import Projection
+from eventsourcing.sqlite import SQLiteCursor, SQLiteTrackingRecorder
+from eventsourcing.utils import Environment
 
 PAGE = 1_000
 MONEY = ("quantity", "price", "fee")
@@ -66,8 +70,69 @@ class Order(Aggregate):
         pass
 
 
+class Orders(SQLiteTrackingRecorder):
+    """The table of orders, and how far it is projected: both change in one transaction for each event."""
+
+    def construct_create_table_statements(self) -> list[str]:
+        """Those of the library, and the table."""
+        table = (
+            "CREATE TABLE IF NOT EXISTS orders (id TEXT PRIMARY KEY, account TEXT NOT NULL, side TEXT NOT NULL,"
+            " status TEXT NOT NULL, quantity TEXT NOT NULL, price TEXT, exchange_order_id TEXT,"
+            " filled_quantity TEXT NOT NULL DEFAULT '0', last_price TEXT) WITHOUT ROWID"
+        )
+        return [*super().construct_create_table_statements(), table]
+
+    def change(self, tracking: Tracking, statement: str, values: tuple[Any, ...]) -> None:
+        """One event's change."""
+        with self.datastore.transaction(commit=True) as cursor:
+            self._insert_tracking(cursor, tracking)
+            cursor.execute(statement, values)
+
+    def filled(self, tracking: Tracking, order: str, quantity: Decimal, price: Decimal) -> None:
+        """A fill: what is filled already has to be read."""
+        with self.datastore.transaction(commit=True) as cursor:
+            self._insert_tracking(cursor, tracking)
+            self._fill(cursor, order, quantity, price)
+
+    def _fill(self, cursor: SQLiteCursor, order: str, quantity: Decimal, price: Decimal) -> None:
+        cursor.execute("SELECT quantity, filled_quantity FROM orders WHERE id = ?", (order,))
+        whole, before = cursor.fetchone()
+        filled = Decimal(before) + quantity
+        status = "FILLED" if filled >= Decimal(whole) else "PARTIALLY_FILLED"
+        cursor.execute(
+            "UPDATE orders SET filled_quantity = ?, last_price = ?, status = ? WHERE id = ?",
+            (str(filled), str(price), status, order),
+        )
+
+
+class OrdersProjection(Projection[Orders]):
+    """Keeps the table."""
+
+    name = "orders"
+
+    def process_event(self, domain_event: Any, tracking: Tracking) -> None:
+        """One event."""
+        order, kind = str(domain_event.originator_id), type(domain_event)
+        if kind is Order.Placed:
+            self.view.change(
+                tracking,
+                "INSERT INTO orders (id, account, side, status, quantity, price) VALUES (?, ?, ?, 'NEW', ?, ?)",
+                (order, domain_event.account, domain_event.side, str(domain_event.quantity), str(domain_event.price)),
+            )
+        elif kind is Order.Accepted:
+            accepted = (domain_event.exchange_order_id, order)
+            self.view.change(
+                tracking, "UPDATE orders SET status = 'ACCEPTED', exchange_order_id = ? WHERE id = ?", accepted
+            )
+        elif kind is Order.Filled:
+            self.view.filled(tracking, order, domain_event.quantity, domain_event.price)
+        else:
+            status = "CANCELED" if kind is Order.Canceled else "PENDING_CANCEL"
+            self.view.change(tracking, "UPDATE orders SET status = ? WHERE id = ?", (status, order))
+
+
 def main() -> None:
-    """Append and read, and print how fast."""
+    """Append, read and, on SQLite, project; and print how fast."""
     workload, database, producers = sys.argv[1], sys.argv[2], int(sys.argv[3])
     scripts = json.loads(Path(workload).read_bytes())
     steps = [[(UUID(one["stream"]), one["type"], _typed(one["fields"])) for one in script] for script in scripts]
@@ -84,7 +149,10 @@ def main() -> None:
     count, reading = _read(app)
     if count != len(times):
         raise SystemExit(f"{count} events are stored, not {len(times)}")
-    print(json.dumps({"appending": appending, "reading": reading, "times": times}))
+    environment = _environment(database, producers)
+    orders = len({stream for script in steps for stream, _, _ in script})
+    projecting = None if database.startswith("postgresql") else _projected(app, environment, orders)
+    print(json.dumps({"appending": appending, "reading": reading, "times": times, "projecting": projecting}))
 
 
 def _produce(app: Application, script: list[tuple[UUID, str, dict[str, Any]]], times: list[float]) -> None:
@@ -106,6 +174,25 @@ def _read(app: Application) -> tuple[int, float]:
             app.mapper.to_domain_event(notification)
         count, start = count + len(page), page[-1].id + 1
     return count, time.perf_counter() - started
+
+
+def _projected(app: Application, environment: dict[str, str], orders: int) -> float:
+    """On SQLite the library has no subscriptions: the projection is fed from its log of notifications."""
+    factory: Any = InfrastructureFactory.construct(Environment("orders", environment))
+    view: Orders = factory.tracking_recorder(Orders)
+    projection = OrdersProjection(view)
+    started, start = time.perf_counter(), 1
+    while page := app.recorder.select_notifications(start=start, limit=PAGE):
+        for notification in page:
+            tracking = Tracking(app.name, notification.id)
+            projection.process_event(app.mapper.to_domain_event(notification), tracking)
+        start = page[-1].id + 1
+    seconds = time.perf_counter() - started
+    with view.datastore.transaction(commit=False) as cursor:
+        cursor.execute("SELECT count(*) FROM orders")
+        if cursor.fetchone()[0] != orders:
+            raise SystemExit(f"not {orders} orders are in the table")
+    return seconds
 
 
 def _typed(fields: dict[str, Any]) -> dict[str, Any]:
