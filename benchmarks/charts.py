@@ -25,11 +25,10 @@ def draw(folder: Path, run: Run, peers: Run) -> None:
 
 
 def _chart(path: Path, draw_on: Callable[[Axes], None]) -> None:
-    figure, axes = plt.subplots(figsize=(7.5, 4.2))
+    figure, axes = plt.subplots(figsize=(9, 4.2), layout="constrained")
     draw_on(axes)
     axes.grid(visible=True, which="major", alpha=0.3)
-    axes.legend(frameon=False, fontsize="small")
-    figure.tight_layout()
+    figure.legend(loc="outside right upper", frameon=False, fontsize="small")  # no line runs behind it
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
