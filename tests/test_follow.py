@@ -173,17 +173,22 @@ async def test_all_followers_end_when_the_log_is_closed(database: str) -> None:
     log = await EventLog.open(database).start()
     await burst(log, 3000)
 
-    async def follow_to_the_end(pause: float) -> int:
+    async def follow_to_the_end(pause: float, begun: asyncio.Event) -> int:
         last = 0
         async for recorded in log.follow():
+            begun.set()
             assert recorded.position == last + 1
             last = recorded.position
             if last % 100 == 0:
                 await asyncio.sleep(pause)
         return last
 
-    following = [asyncio.create_task(follow_to_the_end(pause)) for pause in (0, 0, 0.02)]
-    await asyncio.sleep(0.05)
+    begun = [asyncio.Event() for _ in range(3)]
+    following = [
+        asyncio.create_task(follow_to_the_end(pause, one)) for pause, one in zip((0, 0, 0.02), begun, strict=True)
+    ]
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(one.wait() for one in begun))
     await log.close()
     async with asyncio.timeout(5):
         assert all(position > 0 for position in await asyncio.gather(*following))
