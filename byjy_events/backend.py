@@ -57,6 +57,8 @@ class Backend(Protocol):
     engine: AsyncEngine
     announces: bool
     """Whether other processes hear of a commit only when they are told."""
+    queues_turns: bool
+    """Whether a turn may be asked for while another one runs, to begin right behind it."""
     least_batch: int
     """Events that are worth a transaction of their own while others wait: found by measuring."""
 
@@ -70,7 +72,7 @@ class Backend(Protocol):
         """Throw the write connection away and open another."""
 
     def commit(self, turn: Turn) -> asyncio.Future[Committed]:
-        """Decide and store a batch in one durable transaction, after those that were asked for before.
+        """Decide and store a batch in one durable transaction, behind those that were asked for before.
 
         Args:
             turn: entered when the database is ready, perhaps in another thread: it gives the batch, and ends with

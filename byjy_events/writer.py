@@ -173,8 +173,8 @@ class Writer:
             self._ask()
 
     def _ask(self) -> None:
-        if self._held:
-            return  # whoever clears up looks again
+        if self._held or (self._turns and not self._backend.queues_turns):
+            return  # whoever ends the turn looks again
         self._asked = True
         self._turns += 1
         batch: list[_Waiting] = []
@@ -216,8 +216,8 @@ class Writer:
             try:
                 self._committed(committed)
             finally:
+                self._over(batch)  # first, so that the next turn is under way while those who are answered prepare
                 self._answer(batch, committed)
-                self._over(batch)
         elif isinstance(error, _Held):
             self._over(batch)
         else:
@@ -233,7 +233,9 @@ class Writer:
         self._unanswered_events -= sum([waiting.size for waiting in batch])
         self._grant_room()
         if self._queue:
-            if not self._asked and not self._looking:
+            if not self._backend.queues_turns:
+                self._ask()
+            elif not self._asked and not self._looking:
                 self._look_soon()
         elif not self._turns:
             self._idle.set()

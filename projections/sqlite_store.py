@@ -40,10 +40,10 @@ T = TypeVar("T")
 PARAMETERS = 9_000
 """Parameters of one statement; SQLite takes 32,766."""
 
-SLAB_ROWS = (256, 64, 16, 4)
-"""Rows that one statement stores, largest first. A slab costs half of what a statement for each row does; and the
-driver has to get the interpreter lock back after each statement, for which a busy event loop lets it wait. A live
-projector has a few rows for each table at a time."""
+SLAB_ROWS = (256, 32)
+"""Rows that one statement stores, largest first; what is left has a statement for just so many. A slab costs half of
+what a statement for each row does; and the driver has to get the interpreter lock back after each statement, for which
+a busy event loop lets it wait: a live projector has a few rows for each table, and no time for a dozen statements."""
 
 _DIALECT = sqlite_dialect()
 
@@ -181,6 +181,8 @@ def statements_of(changes: Changes) -> Iterator[tuple[str, Sequence[Any]]]:
         while start + upsert.rows <= end:
             yield upsert.filled([column[start : start + upsert.rows] for column in columns])
             start += upsert.rows
+    if start < end:
+        yield shape.rest(end - start).filled([column[start:] for column in columns])
     for key in gone:
         yield shape.delete, key
 
@@ -189,7 +191,9 @@ class Shape(msgspec.Struct):
     """One projection's table as the driver sees it: statements, and the way of values in and out."""
 
     upserts: list[Upsert]
-    """For ever fewer rows at once; the last one is for a single row."""
+    """For ever fewer rows at once."""
+    rest: Callable[[int], Upsert]
+    """For a number of rows that is smaller than the smallest slab."""
     delete: str
     key_width: int
     select: Callable[[int], str]
@@ -241,12 +245,13 @@ def shape_of(projection: Projection[Any]) -> Shape:
         wanted = f"WITH wanted ({key}) AS (VALUES {', '.join([one_key] * count)})"
         return f"{wanted} SELECT {all_of_table} FROM wanted CROSS JOIN {table.name} USING ({key})"  # noqa: S608
 
+    def upsert(rows: int) -> Upsert:
+        return Upsert(into, on_conflict, rows, len(columns))
+
+    fitting_rows = [rows for rows in SLAB_ROWS if rows * len(columns) <= PARAMETERS] or [1]
     return Shape(
-        [
-            Upsert(into, on_conflict, rows, len(columns))
-            for rows in (*SLAB_ROWS, 1)
-            if rows * len(columns) <= PARAMETERS
-        ],
+        list(map(upsert, fitting_rows)),
+        cache(upsert),
         f"DELETE FROM {table.name} WHERE ({key}) = {one_key}",  # noqa: S608
         len(keys),
         select,

@@ -120,6 +120,7 @@ class PostgresBackend:
     """The log in a PostgreSQL database: one connection appends, the pool reads."""
 
     announces = True
+    queues_turns = False  # its answer is heard in the thread that prepares, so there is no pause to fill
     least_batch = 50  # the server works by itself meanwhile
 
     def __init__(self, url: sa.URL) -> None:
@@ -129,7 +130,6 @@ class PostgresBackend:
         self.company: Company[PostgresCompanion] = Company()
         self._versions: dict[StreamKey, int] = {}
         self._closed = False
-        self._one_at_a_time = asyncio.Lock()
 
     async def start(self) -> None:
         await self._writer.connected()
@@ -156,9 +156,8 @@ class PostgresBackend:
         return asyncio.ensure_future(self._in_turn(turn))
 
     async def _in_turn(self, turn: Turn) -> Committed:
-        async with self._one_at_a_time:
-            with turn() as appends:
-                return await self._stored(appends)
+        with turn() as appends:
+            return await self._stored(appends)
 
     async def _stored(self, appends: Sequence[Sequence[Part]]) -> Committed:
         companions = self.company.members

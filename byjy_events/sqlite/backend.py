@@ -42,6 +42,7 @@ class SqliteBackend:
     """The log in one SQLite file: writes through the lane, reads through connections of their own."""
 
     announces = False  # other processes see the file change
+    queues_turns = True
     least_batch = 500  # its thread and the one that prepares take turns at the interpreter, more often for smaller ones
 
     def __init__(self, url: sa.URL, *, read_only: bool = False) -> None:
