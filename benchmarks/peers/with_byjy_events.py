@@ -19,6 +19,7 @@ import byjy_events
 from benchmarks.honesty import assert_honest
 from byjy_events import ANY, NO_STREAM, EventLog, order_stream
 from byjy_events.stream import Expected
+from byjy_ops.cli import SWITCH_SECONDS
 from projections import TRADING, catch_up
 
 
@@ -52,5 +53,6 @@ async def _produce(log: EventLog, script: list[dict[str, Any]], times: list[floa
 
 
 if __name__ == "__main__":
+    sys.setswitchinterval(SWITCH_SECONDS)  # as the README asks an engine to
     url = sys.argv[2] if sys.argv[2].startswith("postgresql") else f"sqlite:///{sys.argv[2]}"
     asyncio.run(main(json.loads(Path(sys.argv[1]).read_bytes()), url))

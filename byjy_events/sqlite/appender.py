@@ -32,7 +32,7 @@ ALONE_ROWS = 100
 """Events that one statement stores that is a transaction in itself. SQLite parses a statement for each number of them
 once, and keeps it: 12 MB for all of a hundred."""
 
-SLABS = (500, 100, 20, 5, 1)
+SLABS = (500, 200, 100, 50, 20, 10, 5, 2, 1)
 """Rows that one statement of a longer transaction stores, as many as there are. The driver takes the interpreter lock
 back after each statement: with a row each, a busy event loop would hold up every row of a batch; and a slab takes half
 the time of its rows even when nobody is busy."""
@@ -72,7 +72,7 @@ class Appender:
             NotStorable, NotStored, Unclear: see :class:`byjy_events.backend.Backend`.
         """
         try:
-            if self._undisturbed and not self._company.members:
+            if self._undisturbed and len(appends) <= ALONE_ROWS and not self._company.members:
                 committed = self._store_alone(connection, appends)
                 if committed is not None:
                     return committed
