@@ -89,7 +89,7 @@ class Writer:
         self._unanswered_events = 0
         self._room: deque[tuple[asyncio.Future[None], int]] = deque()
         self._looking = False  # soon, whether a turn has to be asked for
-        self._asked = False  # for a turn that has not begun
+        self._asked: list[_Waiting] | None = None  # the batch, still empty, of a turn that has not begun
         self._held = False  # while a turn that failed is cleared up: nobody may overtake it
         self._turns = 0  # that were asked for and have not ended
         self._clearing_up: set[asyncio.Task[None]] = set()
@@ -134,7 +134,7 @@ class Writer:
             raise LogClosed
         self._queue.append(waiting)
         self._idle.clear()
-        if not self._asked:
+        if self._asked is None:
             if len(self._queue) >= WORTH_A_TURN:
                 self._ask()
             elif not self._looking:
@@ -169,28 +169,28 @@ class Writer:
 
     def _look(self) -> None:
         self._looking = False
-        if self._queue and not self._asked:
+        if self._queue and self._asked is None:
             self._ask()
 
     def _ask(self) -> None:
         if self._held or (self._turns and not self._backend.queues_turns):
             return  # whoever ends the turn looks again
-        self._asked = True
-        self._turns += 1
         batch: list[_Waiting] = []
+        self._asked = batch
+        self._turns += 1
         self._backend.commit(lambda: self._turn(batch)).add_done_callback(lambda ended: self._ended(batch, ended))
 
     @contextlib.contextmanager
     def _turn(self, batch: list[_Waiting]) -> Iterator[Sequence[Append]]:
         """Around one commit: the batch is taken when the database is ready for it, perhaps in another thread."""
-        self._asked = False  # before anything is taken: whoever queues from here on asks again
+        self._asked = None  # before anything is taken: whoever queues from here on asks again
         if self._held:
             raise _Held
-        self._take(batch)
         try:
+            self._take(batch)
             yield [waiting.append for waiting in batch]
         except BaseException:
-            self._held = True
+            self._held = bool(batch)
             raise
 
     def _take(self, batch: list[_Waiting]) -> None:
@@ -211,19 +211,22 @@ class Writer:
             while self._queue:
                 _refuse(self._queue.popleft(), LogClosed())
             self._over(batch)
-        elif (error := turn.exception()) is None:
+        elif turn.exception() is None:
             committed = turn.result()
             try:
                 self._committed(committed)
             finally:
                 self._over(batch)  # first, so that the next turn is under way while those who are answered prepare
                 self._answer(batch, committed)
-        elif isinstance(error, _Held):
-            self._over(batch)
         else:
-            if not batch:  # it failed before it began, e.g. for want of a connection, and so would the next one
-                self._asked, self._held = False, True
-                self._take(batch)
+            if self._asked is batch:  # it failed before it began, e.g. for want of a connection
+                self._asked = None
+                if not self._held:  # and so would the next one; else whoever clears up asks for that
+                    self._take(batch)
+                    self._held = bool(batch)
+            if not batch:
+                self._over(batch)
+                return
             task = asyncio.get_running_loop().create_task(self._clear_up(batch, turn), name="byjy-writer")
             self._clearing_up.add(task)
             task.add_done_callback(self._clearing_up.discard)
@@ -235,7 +238,7 @@ class Writer:
         if self._queue:
             if not self._backend.queues_turns:
                 self._ask()
-            elif not self._asked and not self._looking:
+            elif self._asked is None and not self._looking:
                 self._look_soon()
         elif not self._turns:
             self._idle.set()

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from byjy_events import EventLog, LogClosed, LogUnavailable, Receipt, new_order_id, order_stream
 from byjy_events.backend import NotStored, Unclear
+from byjy_events.plan import Known
 from byjy_events.postgres.backend import PostgresBackend
+from byjy_events.sqlite import lane
 from byjy_events.sqlite.backend import SqliteBackend
 from byjy_events.writer import WORTH_A_TURN
 from tests.sample_events import filled, placed
@@ -95,6 +98,57 @@ async def test_behind_a_turn_that_stored_nothing_everything_goes_on(
     await asyncio.wait_for(log.close(), 10)
     with pytest.raises(LogClosed):
         await log.append(stream, [placed()])
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+async def test_nobody_overtakes_a_turn_that_is_cleared_up_while_the_next_one_cannot_even_begin(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a disk fails, and then the file cannot be opened again at once: the order stays what it was."""
+    assert isinstance(log.backend, SqliteBackend)
+    fault, stream = failing(log, monkeypatch, Unclear("the disk failed")), order_stream(new_order_id())
+    known, refused, look_up = log.backend.known, threading.Event(), asyncio.Event()
+    connect = lane.connect
+
+    def refused_once(path: Path) -> sqlite3.Connection:
+        if refused.is_set():
+            return connect(path)
+        refused.set()
+        raise sqlite3.OperationalError("unable to open database file")
+
+    async def looked_up_late(event_ids: Sequence[bytes]) -> dict[bytes, Known]:
+        await look_up.wait()
+        return await known(event_ids)
+
+    monkeypatch.setattr(lane, "connect", refused_once)
+    monkeypatch.setattr(log.backend, "known", looked_up_late)
+    appends = [asyncio.ensure_future(log.append(stream, [placed()]))]
+    assert await asyncio.to_thread(fault.begun.wait, 10)
+    appends.append(asyncio.ensure_future(log.append(stream, [filled("1")])))
+    await asyncio.sleep(0.05)
+    fault.go_on.set()
+    assert await asyncio.to_thread(refused.wait, 10)
+    appends.append(asyncio.ensure_future(log.append(stream, [filled("2")])))
+    await asyncio.sleep(0.05)
+    look_up.set()
+    receipts = await asyncio.wait_for(asyncio.gather(*appends), 10)
+    assert [receipt.position for receipt in receipts] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+async def test_a_turn_that_found_nothing_to_take_fails_for_nobody(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one before it took what it was asked for; whoever comes later has nothing to do with it."""
+    fault, writer = failing(log, monkeypatch, NotStored("no room")), log._writer
+    assert writer is not None
+    writer._ask()
+    assert await asyncio.to_thread(fault.begun.wait, 10)
+    appending = asyncio.ensure_future(log.append(order_stream(new_order_id()), [placed()]))
+    await asyncio.sleep(0.05)
+    fault.go_on.set()
+    assert (await asyncio.wait_for(appending, 10)).position == 1
+    await asyncio.wait_for(log.close(), 10)
 
 
 @pytest.fixture
