@@ -131,6 +131,7 @@ class Writer:
     def _queued(self, waiting: _Waiting) -> asyncio.Future[Answer]:
         if self._closed:
             self._unanswered_events -= waiting.size
+            self._grant_room()  # whoever waits for it is told the same
             raise LogClosed
         self._queue.append(waiting)
         self._idle.clear()
@@ -209,15 +210,12 @@ class Writer:
             self._closed = True
             _leave_open(batch, "the writer was stopped")
             while self._queue:
-                _refuse(self._queue.popleft(), LogClosed())
+                batch.append(self._queue.popleft())
+                _refuse(batch[-1], LogClosed())
             self._over(batch)
         elif turn.exception() is None:
-            committed = turn.result()
-            try:
-                self._committed(committed)
-            finally:
-                self._over(batch)  # first, so that the next turn is under way while those who are answered prepare
-                self._answer(batch, committed)
+            self._over(batch)  # first, so that the next turn is under way while those who are answered prepare
+            self._stored(batch, turn.result())
         else:
             if self._asked is batch:  # it failed before it began, e.g. for want of a connection
                 self._asked = None
@@ -243,6 +241,12 @@ class Writer:
         elif not self._turns:
             self._idle.set()
 
+    def _stored(self, batch: list[_Waiting], committed: Committed) -> None:
+        try:
+            self._committed(committed)
+        finally:
+            self._answer(batch, committed)
+
     def _answer(self, batch: list[_Waiting], committed: Committed) -> None:
         for waiting, verdict in zip(batch, committed.verdicts, strict=True):
             keeping = self._keep(waiting.append, verdict, committed) if verdict.contradicted else None
@@ -255,6 +259,7 @@ class Writer:
         try:
             await self._serve(batch, failed)
         finally:
+            _leave_open(batch, "the writer was stopped")  # for whoever has no answer yet
             self._held = False
             self._over(batch)
 
@@ -268,12 +273,8 @@ class Writer:
                 _refuse(waiting, LogUnavailable(str(error)))
         except OutcomeUnknown as error:
             _leave_open(batch, error.cause)
-        except BaseException:
-            _leave_open(batch, "the writer was stopped")
-            raise
         else:
-            self._committed(committed)
-            self._answer(batch, committed)
+            self._stored(batch, committed)
 
     async def _serve_apart(self, batch: list[_Waiting], error: NotStorable) -> None:
         """One event that the database refuses must not take its neighbours with it."""

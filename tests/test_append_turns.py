@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from byjy_events import EventLog, LogClosed, LogUnavailable, Receipt, new_order_id, order_stream
-from byjy_events.backend import NotStored, Unclear
+from byjy_events import EventLog, LogClosed, LogUnavailable, OutcomeUnknown, Receipt, new_order_id, order_stream
+from byjy_events.backend import Committed, NotStored, Unclear
 from byjy_events.plan import Known
 from byjy_events.postgres.backend import PostgresBackend
 from byjy_events.sqlite import lane
@@ -149,6 +149,51 @@ async def test_a_turn_that_found_nothing_to_take_fails_for_nobody(
     fault.go_on.set()
     assert (await asyncio.wait_for(appending, 10)).position == 1
     await asyncio.wait_for(log.close(), 10)
+
+
+@pytest.mark.parametrize("error", [None, Unclear("the disk failed")])
+async def test_an_error_in_who_hears_of_a_commit_keeps_no_receipt_back(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    """Whether the commit went well at once or had to be cleared up."""
+
+    def hears(committed: Committed) -> None:
+        raise RuntimeError("a defect")
+
+    assert log._writer is not None
+    monkeypatch.setattr(log._writer, "_committed", hears)
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+    if error is not None:
+        failing(log, monkeypatch, error).go_on.set()
+    appends = [log.append(order_stream(new_order_id()), [placed()]) for _ in range(3)]
+    receipts = await asyncio.wait_for(asyncio.gather(*appends), 10)
+    assert [receipt.position for receipt in receipts] == [1, 2, 3]
+    await asyncio.wait_for(log.close(), 10)
+
+
+async def test_a_program_that_cancels_all_its_tasks_leaves_nobody_waiting(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those who have something to append in the end, and find the queue full of what nobody will commit."""
+    monkeypatch.setattr("byjy_events.writer.QUEUE_EVENTS", 10)
+    fault = failing(log, monkeypatch, NotStored("no room"))
+
+    async def produce() -> None:
+        stream = order_stream(new_order_id())
+        try:
+            await log.append(stream, [placed()])
+        except asyncio.CancelledError:
+            await log.append(stream, [placed()])
+
+    producers = [asyncio.create_task(produce()) for _ in range(30)]
+    assert await asyncio.to_thread(fault.begun.wait, 10)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    fault.go_on.set()
+    _, waiting = await asyncio.wait(producers, timeout=10)
+    assert not waiting
+    for producer in producers:
+        assert isinstance(producer.exception(), LogClosed | OutcomeUnknown | None)
 
 
 @pytest.fixture
