@@ -160,6 +160,24 @@ async def test_a_commit_that_leaves_its_transaction_open_does_not_block_the_lane
     assert await log.backend.lane.run(lambda connection: connection.execute("PRAGMA synchronous").fetchone()) == (2,)
 
 
+async def test_an_append_behind_a_transaction_that_could_not_be_undone_is_committed(
+    log: EventLog, path: Path, faults: list[Fault]
+) -> None:
+    """Not acknowledged as a part of what somebody else left open."""
+
+    def fault(connection: sqlite3.Connection, statement: str) -> None:
+        if statement in {"INSERT INTO nowhere DEFAULT VALUES", "ROLLBACK"}:
+            raise FAULT
+
+    faults.append(fault)
+    assert isinstance(log.backend, SqliteBackend)
+    with pytest.raises(NotStored):
+        await log.backend.transact(lambda connection: connection.execute("INSERT INTO nowhere DEFAULT VALUES"))
+    faults.clear()
+    receipt = await log.append(order_stream(new_order_id()), [placed()])
+    assert stored_ids(path)[1:] == [receipt.events[0].event_id.bytes]
+
+
 async def test_lock_files_that_fail_are_told_and_the_log_lives_on(
     log: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,8 +80,10 @@ class Lane:
             try:
                 result = function(self._connected())
             except BaseException as error:  # noqa: BLE001 - it belongs to the caller, not to this thread
-                if isinstance(error, Unclear):
-                    self._disconnect()  # its transaction may still be open, and it may show what is not there
+                if isinstance(error, Unclear) or (self._connection is not None and self._connection.in_transaction):
+                    # What is not there may show on it; and in a transaction that is still open an append, which is
+                    # one statement, would be acknowledged and not committed.
+                    self._disconnect()
                 _deliver(loop, future, None, error)
             else:
                 _deliver(loop, future, result, None)
