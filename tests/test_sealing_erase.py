@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from byjy_events import EventLog
+from byjy_events import EventLog, new_order_id, order_stream
 from byjy_events.database import SQLITE_PRAGMAS
 from byjy_events.identifiers import uuid_of
 from byjy_events.sealing import Erased, Vault, sqlite_writer
@@ -17,8 +17,10 @@ from byjy_events.sealing.key_store import KeyStore
 from byjy_events.sealing.sqlite_writer import SqliteKeyWriter
 from byjy_events.sealing.wrapping import Wrapping
 from byjy_events.secret import Secret
+from byjy_events.sqlite import lane
 from byjy_events.sqlite.backend import SqliteBackend
 from byjy_events.vocabulary.venue import VenueMessageUnusable
+from tests.sample_events import placed
 from tests.sealing import carrying, local_key, open_vault, raw_bytes, stored_keys, user
 
 SECRET = "a secret that nobody can mistake for anything else"
@@ -140,6 +142,29 @@ async def test_a_reader_keeps_an_erased_key_in_the_wal_no_longer_than_it_reads(
             assert await vault.erase(user(1)) == 1
             assert wrapped in await raw_bytes(database)
         assert await vault.erase(user(1)) == 0
+        assert wrapped not in await raw_bytes(database)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+async def test_an_erased_key_that_had_to_stay_in_the_wal_is_gone_once_others_have_written(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever in the WAL it lies, and although whoever erased it has closed his log."""
+    monkeypatch.setattr(lane, "FULL_SECONDS", 0.0)
+    monkeypatch.setattr(lane, "EMPTYING_SECONDS", 0.0)
+    monkeypatch.setattr(sqlite_writer, "EMPTYING_ATTEMPTS", 2)
+    async with EventLog.open(database) as log:
+        async with log.engine.connect() as reader:
+            await reader.exec_driver_sql("SELECT count(*) FROM key_store")
+            await log.append(order_stream(new_order_id()), [placed()] * 500)
+            async with open_vault(database) as vault:
+                await vault.seal(user(1), "email", SECRET)
+                ((_, wrapped),) = (await stored_keys(database)).items()
+                assert wrapped is not None
+                assert await vault.erase(user(1)) == 1
+            assert wrapped in await raw_bytes(database)
+        for _ in range(2):  # the WAL is looked after when a caller has his answer already
+            await log.append(order_stream(new_order_id()), [placed()])
         assert wrapped not in await raw_bytes(database)
 
 

@@ -79,7 +79,7 @@ class SqliteKeyWriter:
             if await self._backend.lane.empty_wal():
                 return
             await asyncio.sleep(EMPTYING_PAUSE_SECONDS)
-        _log.warning("erased_key_in_wal", advice="a reader holds the WAL; the next checkpoint overwrites the key")
+        _log.warning("erased_key_in_wal", advice="a reader holds the WAL; whoever writes empties it within a minute")
 
 
 def _row(key: StoredKey) -> tuple[object, ...]:

@@ -37,7 +37,11 @@ KEPT_BYTES = 64 * 1024 * 1024
 """What is left of a WAL that had to grow, once it is begun anew."""
 
 EMPTYING_SECONDS = 0.5
-"""How often it is tried to empty a WAL that could not be emptied when somebody asked for it."""
+"""How often it is tried to empty a WAL that could not be emptied when it should have been."""
+
+FULL_SECONDS = 60.0
+"""How long a WAL that is written to is left as it is. Another process may have erased something and ended before a
+reader let it empty the WAL, and what lies far behind may not be written over for long."""
 
 WARN_BYTES = 256 * 1024 * 1024
 """A WAL of this size means that a reader has been holding a snapshot for a long time."""
@@ -56,7 +60,7 @@ class Lane:
         self._ready = threading.Condition()
         self._closing = False
         self._warned = False
-        self._empty_after: float | None = None  # on the monotonic clock; None: nothing has to be emptied
+        self._empty_after = time.monotonic() + FULL_SECONDS
         self._was_urgent = False
         self._connection: sqlite3.Connection | None = None
         self._turnstile = Turnstile(path)
@@ -170,11 +174,11 @@ class Lane:
         with contextlib.suppress(sqlite3.Error):
             _truncate(connection)
         emptied = _size(self._wal) == 0
-        self._empty_after = None if emptied else time.monotonic() + EMPTYING_SECONDS
+        self._empty_after = time.monotonic() + (FULL_SECONDS if emptied else EMPTYING_SECONDS)
         return emptied
 
     def _look_after_wal(self) -> None:
-        if self._empty_after is not None and self._connection is not None and time.monotonic() >= self._empty_after:
+        if self._connection is not None and time.monotonic() >= self._empty_after:
             self._empty_wal(self._connection)
         if not self._warned and _size(self._wal) >= WARN_BYTES:
             self._warned = True
