@@ -5,7 +5,7 @@ first, but no two of them while a projector's transaction waits. A connection of
 have them wait for each other in SQLite's busy handler, which is slow and unfair; in one lane they wait in a queue.
 
 SQLite checkpoints by itself at the end of a commit of such a connection, under the turnstile as well; no other one
-does. The WAL is not truncated then but written over: a commit into a file that does not grow takes a third less time.
+does. The WAL is not truncated then but written over: a commit into a file that grows waits for the file system too.
 """
 
 from __future__ import annotations

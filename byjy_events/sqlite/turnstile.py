@@ -24,7 +24,7 @@ if sys.platform == "win32":
         lock(file, LockFlags.EXCLUSIVE)
 
     _release = unlock
-else:  # portalocker would do the same, in twelve times the time, and at four calls for each transaction that shows
+else:  # portalocker does the same, behind checks that show at four calls for each transaction
     import fcntl
 
     def _acquire(file: int) -> None:
